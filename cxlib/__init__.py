@@ -1,0 +1,41 @@
+"""The names that a notebook needs. Importing the package imports nothing: each name is fetched when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# name -> where it lives: a module, or module:attribute
+_NAMES = {
+    "open_run": "cxlib.reports.record:open_run",
+    "Run": "cxlib.reports.record:Run",
+    "Period": "cxlib.periods:Period",
+    "find_workspace": "cxlib.params:find_workspace",
+    "load_params": "cxlib.params:load",
+    "charts": "cxlib.show.charts",
+    "tables": "cxlib.show.tables",
+    "results": "cxlib.results",
+    "CxError": "cxlib.errors:CxError",
+}
+
+__all__ = list(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("cxlib")
+        except PackageNotFoundError:
+            return "0"
+    if name not in _NAMES:
+        raise AttributeError(f"module 'cxlib' has no attribute '{name}'")
+    module, _, attribute = _NAMES[name].partition(":")
+    found = import_module(module)
+    globals()[name] = getattr(found, attribute) if attribute else found
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMES])

@@ -1,0 +1,48 @@
+"""What the company decides: YAML texts in, frozen objects out, every fault in every file listed at once."""
+
+from __future__ import annotations
+
+from cxlib.params.faults import Fault
+from cxlib.params.loader import check, definition_hash, find_workspace, load
+from cxlib.params.models import (
+    Change,
+    Checks,
+    Codebook,
+    Experiment,
+    File,
+    Goal,
+    Metric,
+    Params,
+    Part,
+    Report,
+    Rule,
+    Segment,
+    Source,
+    Theme,
+    Touchpoint,
+    Workspace,
+)
+
+__all__ = [
+    "Change",
+    "Checks",
+    "Codebook",
+    "Experiment",
+    "Fault",
+    "File",
+    "Goal",
+    "Metric",
+    "Params",
+    "Part",
+    "Report",
+    "Rule",
+    "Segment",
+    "Source",
+    "Theme",
+    "Touchpoint",
+    "Workspace",
+    "check",
+    "definition_hash",
+    "find_workspace",
+    "load",
+]

@@ -1,0 +1,272 @@
+"""The frozen objects that `params/` becomes: one model per kind of file, unknown keys refused.
+
+Models check one file by itself; what ties files together (a report naming a metric, an expression naming a column) is
+checked in `references.py`. YAML is read as text, so every number is converted here, by its declared type. An `id` is
+never written in a file: it is the file's name, or the key that an entry stands under.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Share, Window
+
+ColumnType = Literal["text", "timestamp", "date", "integer", "number", "money", "boolean"]  # contract.TYPES
+Kind = Literal["share", "mean", "ratio", "nps", "rate", "quantile"]
+Unit = Literal["points", "percent", "score", "seconds", "days", "money", "count", "per_month", "per_1000_months"]
+
+
+class Checks(Model):
+    """Limits that a run checks its inputs against; beyond them a page says so."""
+
+    max_missing_share: float = Field(0.2, ge=0, le=1)
+    max_age_days: int = Field(45, ge=0)
+    min_rows: int = Field(1, ge=0)
+
+
+class Workspace(Model):
+    """`workspace.yml`: what holds for every report of the company."""
+
+    company: Name
+    store: Name = "data/store"
+    timezone: Name = "UTC"
+    currency: Currency = "EUR"
+    locale: Name = "en"
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    min_n: int = Field(10, ge=1)
+    period: Literal["month", "quarter", "week"] = "month"
+    attributes: dict[str, ColumnType] = Field(default_factory=dict)
+    checks: Checks = Checks()
+
+
+class Part(Model):
+    """The denominator of a ratio or a rate where it lies in another table than the numerator."""
+
+    table: Name
+    time: str = ""
+    value: Name = "1"
+    filter: str = ""
+
+
+def _text_or_part(value: Any) -> str:
+    """Tell the two forms of a denominator apart, so that faults are told about the one that was meant."""
+    return "text" if isinstance(value, str) else "part"
+
+
+Denominator = Annotated[Annotated[str, Tag("text")] | Annotated[Part, Tag("part")], Discriminator(_text_or_part)]
+
+
+class Metric(Model):
+    """`metrics/<id>.yml`: one reviewed definition; no second one exists anywhere.
+
+    Expressions (`filter`, `numerator`, ...) are written in the small language of `cxlib.expressions`. Without `time`
+    every row is looked at once per period, and the expressions say how the period matters (`period_start`,
+    `period_end`: its first day and the day after its last).
+    """
+
+    id: str
+    title: Name
+    question: Name
+    kind: Kind
+    unit: Unit
+    table: Name
+    time: str = ""
+    higher_is_better: Annotated[bool | None, Null]
+    window: Window = ""  # "90 days": a row belongs to the period in which its window closes
+    filter: str = ""
+    value: str = ""  # nps, quantile: the score or duration
+    promoters: Name = "score >= 9"
+    detractors: Name = "score <= 6"
+    numerator: str = ""  # share: a condition; mean, ratio, rate: a number per row
+    denominator: Denominator = ""  # ratio, rate: a number per row, another table, "customers" or "calendar_days"
+    scale: float = Field(1.0, gt=0)
+    quantile: float = Field(0.5, gt=0, lt=1)
+    cluster: str = "customer_id"  # empty: rows are independent
+    min_n: Annotated[int | None, Null] = Field(None, ge=1)
+    target: Annotated[float | None, Null] = None
+    change_that_matters: Annotated[float | None, Null] = Field(None, gt=0)
+    caveats: tuple[str, ...] = ()
+    owner: Name
+    version: int = Field(1, ge=1)
+
+    @property
+    def window_days(self) -> int:
+        """Days of follow-up that `window` declares; 0 without one."""
+        return int(self.window.split()[0]) if self.window else 0
+
+
+class Rule(Model):
+    """One ordered rule of a segment: rows that meet `when` and no earlier rule are `level`."""
+
+    level: Name
+    when: Name
+
+
+class Segment(Model):
+    """`segments/<id>.yml`: a dimension to cut metrics by.
+
+    `on` is `customers` (an attribute, as valid at the event) or `event` (a column of the metric's own table). Either
+    `column` (its values are the levels, missing ones become `otherwise`) or `rules` with the catch-all `otherwise`.
+    """
+
+    id: str
+    title: Name
+    question: str = ""
+    on: Literal["customers", "event"] = "customers"
+    column: str = ""
+    rules: tuple[Rule, ...] = ()
+    otherwise: Name = "unknown"
+    owner: str = ""
+
+
+Stage = Literal["awareness", "consideration", "purchase", "retention", "advocacy"]
+
+
+class Touchpoint(Model):
+    """One entry of the taxonomy in `touchpoints.yml`."""
+
+    id: str
+    title: Name
+    group: Literal["before", "during", "after", "service"]
+    stage: Stage
+    stream: Literal["explore", "evaluate", "engage", "experience"]
+    ownership: Literal["owned", "earned", "paid"] = "owned"
+    direct: bool = True
+    digital: bool = False
+    partner: bool = False
+
+
+class Taxonomy(Model):
+    """`touchpoints.yml`: the versioned taxonomy; the order of its entries is the order of the pages."""
+
+    version: int = Field(1, ge=1)
+    touchpoints: dict[str, Touchpoint] = Field(default_factory=dict)
+
+
+class Goal(Model):
+    """One line of the measurement framework: what is wanted, how it is seen, who answers for it."""
+
+    goal: Name
+    stage: Stage
+    kpi: Name
+    source: Name
+    owner: Name
+    team: str = ""
+    cadence: Literal["week", "month", "quarter"] = "month"
+
+
+class Framework(Model):
+    """`framework.yml`: the goals, in the order of the page that shows them."""
+
+    goals: tuple[Goal, ...] = ()
+
+
+class File(Model):
+    """One raw file of a source: where it is and how its tool writes it."""
+
+    path: Name  # a name or a glob, relative to the folder
+    format: Literal["csv", "tsv", "excel", "parquet", "jsonl"] = "csv"
+    encoding: Name = "utf-8"
+    delimiter: Annotated[str, StringConstraints(min_length=1, strip_whitespace=False)] = ","
+    header_rows: int = Field(1, ge=1)
+    optional: bool = False
+    columns: tuple[str, ...] = ()  # the columns its SQL needs; checked before anything is read
+
+
+class Source(Model):
+    """`sources/<name>/source.yml`; its SQL lies beside it, one `<table>.sql` per contract table."""
+
+    id: str
+    title: Name
+    folder: str = ""  # default: data/raw/<id>
+    timezone: Name = "UTC"  # of the times in the files
+    licence: Name
+    as_of: Day = ""  # a cross-section: the date its rows are true for
+    max_age_days: Annotated[int | None, Null] = Field(None, ge=0)
+    files: Annotated[dict[str, File], Field(min_length=1)]
+
+
+class Report(Model):
+    """`reports/<pack>.yml`: which notebooks, which metrics, for whom."""
+
+    id: str
+    title: Name
+    audience: Name
+    folder: str = ""  # of the notebooks; default: notebooks/<id>
+    notebooks: Names  # file names without .ipynb, in reading order
+    metrics: Names
+    segments: tuple[Name, ...] = ()
+
+
+class Experiment(Model):
+    """`experiments/<id>.yml`: the registered plan.
+
+    `variants` gives the share of units that each arm should get; the first is the control.
+    """
+
+    id: str
+    title: Name
+    hypothesis: Name
+    unit: Name = "customer_id"
+    variants: dict[str, Share]
+    start: Day
+    stop: Day
+    primary_metric: Name
+    guardrails: tuple[Name, ...] = ()
+    smallest_effect_that_matters: float = Field(gt=0)
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    registered_on: Day
+    owner: Name
+    decision: str = ""
+
+
+class Change(Model):
+    """One entry of `changes.yml`: what was changed for customers, when and where."""
+
+    id: str
+    title: Name
+    date: Day
+    what: Name
+    where: str = ""
+    touched: str = ""
+    expected: str = ""
+    metrics: tuple[Name, ...] = ()
+    owner: str = ""
+
+
+class Register(Model):
+    """`changes.yml`: the register of changes."""
+
+    changes: dict[str, Change] = Field(default_factory=dict)
+
+
+class Theme(Model):
+    """One theme of the codebook: the phrases that assign it, by language."""
+
+    id: str
+    title: Name
+    phrases: Annotated[dict[str, Names], Field(min_length=1)]
+
+
+class Codebook(Model):
+    """`codebook.yml`: the versioned list of themes."""
+
+    version: int = Field(1, ge=1)
+    themes: dict[str, Theme] = Field(default_factory=dict)
+
+
+class Params(Model):
+    """Everything the company decides, read and checked."""
+
+    workspace: Workspace
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    segments: dict[str, Segment] = Field(default_factory=dict)
+    sources: dict[str, Source] = Field(default_factory=dict)
+    reports: dict[str, Report] = Field(default_factory=dict)
+    experiments: dict[str, Experiment] = Field(default_factory=dict)
+    touchpoints: dict[str, Touchpoint] = Field(default_factory=dict)
+    framework: tuple[Goal, ...] = ()
+    changes: dict[str, Change] = Field(default_factory=dict)
+    codebook: Codebook = Codebook()

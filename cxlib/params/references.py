@@ -1,0 +1,167 @@
+"""What ties the files of `params/` together: names that must exist elsewhere, and rules between keys of one file.
+
+Objects may come from faulty files: a key that is at fault is None, and what hangs on it is passed over.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
+from zoneinfo import ZoneInfo, available_timezones
+
+from cxlib.contract import TABLES, TYPES
+from cxlib.errors import did_you_mean
+from cxlib.params.definitions import check_metric, check_segment, known_types
+from cxlib.params.draft import Draft, Entry
+from cxlib.params.faults import none_of
+
+Path_ = tuple[str | int, ...]
+
+
+def check_references(draft: Draft, known_columns: Mapping[str, Iterable[str]]) -> None:
+    """Add to `draft.faults` what no file shows by itself."""
+    workspace = draft.singles.get("workspace")
+    written = (workspace.text.data or {}).get("attributes") if workspace else None
+    attributes = {name: kind if kind in TYPES else "" for name, kind in written.items()} if _is_map(written) else {}
+    types = known_types(attributes, known_columns)
+    if workspace and workspace.content:
+        _workspace(draft, workspace)
+    for name, check in _CHECKS.items():
+        for entry in draft.folders[name].values():
+            if entry.content is not None:
+                check(draft, entry)
+    for entry in draft.folders["metrics"].values():
+        if entry.content is not None:
+            check_metric(draft, entry, types)
+    for entry in draft.folders["segments"].values():
+        if entry.content is not None and workspace and workspace.content:  # else no attribute is known
+            check_segment(draft, entry, types)
+    for name, check in (("framework", _framework), ("changes", _changes)):
+        if name in draft.singles and draft.singles[name].content is not None:
+            check(draft, draft.singles[name])
+
+
+def _is_map(value: object) -> TypeGuard[dict[str, str]]:
+    """Tell whether a key holds `key: value` lines."""
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _exists(draft: Draft, entry: Entry, path: Path_, folder: str, name: str | None) -> None:
+    """Refuse a name of a file that does not exist."""
+    known = draft.folders[folder]
+    if name and name not in known:
+        draft.blame(
+            entry, path, f"there is no params/{folder}/{name}{_suffix(folder)}{did_you_mean(name, known)}", name
+        )
+
+
+def _suffix(folder: str) -> str:
+    """Return how the files of a folder end."""
+    return "/source.yml" if folder == "sources" else ".yml"
+
+
+def _all_exist(draft: Draft, entry: Entry, key: Path_, folder: str, names: Iterable[str] | None) -> None:
+    """Refuse names in a list that do not exist or stand there twice."""
+    seen: set[str] = set()
+    for place, name in enumerate(names or ()):
+        _exists(draft, entry, (*key, place), folder, name)
+        if name in seen:
+            draft.blame(entry, (*key, place), f"'{name}' is listed twice: keep one", name)
+        seen.add(name)
+
+
+def _timezone(draft: Draft, entry: Entry, name: str | None) -> None:
+    """Refuse a timezone that does not exist."""
+    try:
+        ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):
+        advice = did_you_mean(str(name), available_timezones()) or "; write one as Europe/Madrid"
+        draft.blame(entry, ("timezone",), f"'{name}' is not a timezone{advice}", str(name))
+
+
+def _workspace(draft: Draft, entry: Entry) -> None:
+    """Check the timezone, and that attributes are no columns of the contract."""
+    _timezone(draft, entry, entry.content.timezone)
+    for name in entry.content.attributes or {}:
+        if TABLES["customers"].column(name):
+            draft.blame(
+                entry, ("attributes", name), f"'{name}' is a column of the contract already: leave it out", name
+            )
+        elif not name.isidentifier():
+            draft.blame(entry, ("attributes", name), f"'{name}' is not a column name: letters, digits and _", name)
+
+
+def _report(draft: Draft, entry: Entry) -> None:
+    """Check that a report's notebooks, metrics and segments exist."""
+    report = entry.content
+    _all_exist(draft, entry, ("metrics",), "metrics", report.metrics)
+    _all_exist(draft, entry, ("segments",), "segments", report.segments)
+    folder = report.folder or f"notebooks/{report.id}"
+    found = [path.stem for path in sorted((draft.root / folder).glob("*.ipynb"))]
+    for place, name in enumerate(report.notebooks or ()):
+        if name not in found:
+            advice = did_you_mean(name, found)
+            draft.blame(entry, ("notebooks", place), f"there is no notebook {folder}/{name}.ipynb{advice}", name)
+        if name in report.notebooks[:place]:
+            draft.blame(entry, ("notebooks", place), f"'{name}' is listed twice: keep one", name)
+
+
+def _experiment(draft: Draft, entry: Entry) -> None:
+    """Check an experiment's arms, dates, unit and metrics."""
+    plan = entry.content
+    shares = plan.variants
+    if shares is not None and len(shares) < 2:
+        draft.blame(entry, ("variants",), f"an experiment has two variants or more, not {len(shares)}")
+    elif shares and None not in shares.values() and abs(sum(shares.values()) - 1) > 1e-3:
+        draft.blame(entry, ("variants",), f"the shares of the variants add up to {sum(shares.values()):g}, not to 1")
+    if plan.start and plan.stop and plan.stop < plan.start:
+        draft.blame(entry, ("stop",), f"'{plan.stop}' is before the start, {plan.start}", plan.stop)
+    units = [column.name for column in TABLES["customers"].columns if column.name.endswith("_id")]
+    if plan.unit and plan.unit not in units:
+        draft.blame(entry, ("unit",), none_of(plan.unit, units), plan.unit)
+    _exists(draft, entry, ("primary_metric",), "metrics", plan.primary_metric)
+    _all_exist(draft, entry, ("guardrails",), "metrics", plan.guardrails)
+
+
+def _source(draft: Draft, entry: Entry) -> None:
+    """Check a source's timezone, encodings and SQL files."""
+    _timezone(draft, entry, entry.content.timezone)
+    for alias, file in (entry.content.files or {}).items():
+        if not alias.isidentifier():
+            message = f"'{alias}' cannot be used as a name in SQL: letters, digits and _"
+            draft.blame(entry, ("files", alias), message, alias)
+        if file.encoding and not _is_encoding(file.encoding):
+            message = f"'{file.encoding}' is not an encoding; most are utf-8, latin-1 or cp1252"
+            draft.blame(entry, ("files", alias, "encoding"), message, file.encoding)
+    queries = sorted(entry.path.parent.glob("*.sql"))
+    for path in queries:
+        if path.stem not in TABLES:
+            draft.blame_file(path, none_of(path.stem, TABLES, "the contract's tables:"))
+    if not queries:
+        draft.blame(entry, (), f"no SQL beside it: add one <table>.sql for each of {', '.join(TABLES)} that it fills")
+
+
+def _is_encoding(name: str) -> bool:
+    """Tell whether Python knows the encoding."""
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True
+
+
+def _framework(draft: Draft, entry: Entry) -> None:
+    """Check that each goal's number and source exist."""
+    for place, goal in enumerate(entry.content.goals or ()):
+        _exists(draft, entry, ("goals", place, "kpi"), "metrics", goal.kpi)
+        _exists(draft, entry, ("goals", place, "source"), "sources", goal.source)
+
+
+def _changes(draft: Draft, entry: Entry) -> None:
+    """Check that each change's metrics exist."""
+    for name, change in (entry.content.changes or {}).items():
+        _all_exist(draft, entry, ("changes", name, "metrics"), "metrics", change.metrics)
+
+
+_CHECKS = {"reports": _report, "experiments": _experiment, "sources": _source}

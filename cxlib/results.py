@@ -1,0 +1,115 @@
+"""The one result frame: every estimate, change and effect is a row with these columns, in this order.
+
+No number exists without its interval, its n and its status. Charts, tables, records, disclosure control and pages take
+this frame and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+TEXT = ("metric", "period", "segment", "level", "at", "comparison", "against", "method")
+NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "p_adjusted", "n", "n_eff")
+STATE = ("status", "verdict", "note", "definition")
+COLUMNS: tuple[str, ...] = (*TEXT, *NUMBERS, *STATE)
+
+OK, SUPPRESSED, TOO_FEW, UNDEFINED = "ok", "suppressed", "too_few", "undefined"
+STATUSES = (OK, SUPPRESSED, TOO_FEW, UNDEFINED)
+COMPARISONS = ("level", "difference", "relative", "share", "index", "test")
+VERDICTS = ("", "moved", "not shown", "could not have been seen")
+
+_TEXT_TYPE = pd.Series(["x"], dtype="str").dtype
+_DEFAULTS: dict[str, Any] = dict.fromkeys((*TEXT, *STATE), "") | dict.fromkeys(NUMBERS, np.nan)
+_DEFAULTS |= {"segment": "all", "level": "all", "comparison": "level", "status": OK}
+
+
+def frame(**columns: Any) -> pd.DataFrame:
+    """Build a result frame from columns; arrays give one row per element, scalars are repeated.
+
+    Parameters
+    ----------
+    columns
+        Any of `COLUMNS`; those left out get their default (empty text, missing number, `segment = level = "all"`,
+        `comparison = "level"`, `status = "ok"`). Numbers of rows whose status is not `ok` are set to missing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `COLUMNS` in their order: `str` for text and state, `float64` for numbers.
+
+    Raises
+    ------
+    ValueError
+        For a column that a result does not have, or a state or comparison that is not declared.
+    """
+    unknown = sorted(set(columns) - set(COLUMNS))
+    if unknown:
+        raise ValueError(f"a result has no column {unknown}; it has {list(COLUMNS)}")
+    arrays = {name: np.atleast_1d(np.asarray(value)) for name, value in columns.items()}
+    rows = max((a.size for a in arrays.values()), default=1)
+    rows = 0 if any(a.size == 0 for a in arrays.values()) else rows
+    data = {n: np.broadcast_to(arrays.get(n, np.asarray([_DEFAULTS[n]]))[: rows or 0], rows) for n in COLUMNS}
+    return conform(pd.DataFrame({name: np.array(value) for name, value in data.items()}))
+
+
+def conform(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `table` with the declared columns, order and types; rows that are not `ok` lose their numbers.
+
+    Raises `ValueError` where a column is missing or a status, verdict or comparison is not declared.
+    """
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise ValueError(f"not a result frame: {missing} missing")
+    out = table.loc[:, list(COLUMNS)].reset_index(drop=True)
+    kinds = out.dtypes
+    for name in (*TEXT, *STATE):
+        if kinds[name] != _TEXT_TYPE or out[name].hasnans:
+            out[name] = out[name].astype("str").where(out[name].notna(), "")
+    for name in NUMBERS:
+        if kinds[name] != np.float64:
+            out[name] = pd.to_numeric(out[name]).astype("float64")
+    for name, allowed in (("status", STATUSES), ("comparison", COMPARISONS), ("verdict", VERDICTS)):
+        strange = sorted(set(out[name]) - set(allowed))
+        if strange:
+            raise ValueError(f"{name} {strange} is none of {list(allowed)}")
+    hidden = out["status"] != OK
+    if hidden.any():
+        out.loc[hidden, list(NUMBERS)] = np.nan
+    return out
+
+
+def empty() -> pd.DataFrame:
+    """Return a result frame without rows."""
+    return frame(metric=np.array([], dtype=str))
+
+
+def concat(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Stack result frames; no parts give the empty frame."""
+    kept = [part for part in parts if len(part)]
+    return conform(pd.concat(kept, ignore_index=True)) if kept else empty()
+
+
+def label(table: pd.DataFrame, **values: str | Sequence[str]) -> pd.DataFrame:
+    """Return a copy of `table` with text or state columns set, e.g. `label(frame, metric="nps", period="2026-10")`."""
+    return conform(table.assign(**values))
+
+
+def suppress(table: pd.DataFrame, min_n: int | Mapping[str, int]) -> pd.DataFrame:
+    """Hide estimates and counts of rows with fewer than `min_n` answers (METHODS, Disclosure).
+
+    Parameters
+    ----------
+    table
+        A result frame.
+    min_n
+        The least n that may be shown, for all metrics or per metric id (missing ids are not suppressed).
+    """
+    least = table["metric"].map(min_n).fillna(0) if isinstance(min_n, Mapping) else min_n
+    small = (table["n"] < least) & (table["status"] == OK)
+    words = table["note"].where(~small, "fewer answers than may be shown")
+    status = table["status"].where(~small, SUPPRESSED)
+    return conform(table.assign(status=status, note=words))
