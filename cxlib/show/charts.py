@@ -1,0 +1,13 @@
+"""One function a question: a result frame and metric definitions in, a figure with alt text out.
+
+The functions arrange what the frame holds: intervals, differences and verdicts come from `measure`.
+"""
+
+from __future__ import annotations
+
+from cxlib.show.canvas import Chart, alt_text, html, save
+from cxlib.show.heat import heatmap
+from cxlib.show.intervals import headline, interval_bars
+from cxlib.show.trends import small_multiples
+
+__all__ = ["Chart", "alt_text", "headline", "heatmap", "html", "interval_bars", "save", "small_multiples"]

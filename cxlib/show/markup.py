@@ -1,0 +1,150 @@
+"""HTML of tables: classes in place of inline style and ids, headings that say what they head, all text escaped.
+
+Written out rather than by pandas' Styler, which knows no `scope`, numbers its ids and refuses repeated row headings.
+The caption is a `<figcaption>`: nbconvert's sanitiser removes `<caption>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+from cxlib import results
+from cxlib.params.models import Metric
+from cxlib.show import rows
+from cxlib.show.formats import Format, brief, missing_words
+
+
+class Html(str):
+    """Text that a notebook shows as HTML."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+class Cell(NamedTuple):
+    """One cell: escaped HTML, and whether it is a number (right-aligned)."""
+
+    html: str
+    number: bool = True
+
+
+def small(*lines: str) -> str:
+    """Return lines in small type, each on a line of its own; escaped."""
+    return "".join(f"<br><small>{escape(line)}</small>" for line in lines if line)
+
+
+def value_cell(row: rows.Row | None, metric: Metric, form: Format, *, with_n: bool = False) -> Cell:
+    """Return the estimate with its interval beneath (and n), or the words for its absence."""
+    words = missing_words(row)
+    if row is None or words:
+        why = row["note"] if row is not None and row["status"] == results.UNDEFINED else ""
+        return Cell(f'<span class="cx-missing">{escape(words)}{small(why)}</span>')
+    limits = form.interval(row["conf_low"], row["conf_high"], metric.unit)
+    n = f"n {form.count(row['n'])}" if with_n else ""
+    return Cell(f"{escape(form.short(row['estimate'], metric.unit))}{small(brief(limits), n)}")
+
+
+def change_cell(row: rows.Row | None, metric: Metric, form: Format) -> Cell:
+    """Return the difference with interval and verdict, or the words for its absence."""
+    if row is None or missing_words(row):
+        words = "no comparison" if row is None else missing_words(row)
+        return Cell(f'<span class="cx-missing">{escape(words)}</span>')
+    limits = form.interval(row["conf_low"], row["conf_high"], metric.unit, change=True)
+    told = escape(brief(form.change(row["estimate"], metric.unit)))
+    return Cell(f"{told}{small(brief(limits))}{verdict_line(row, metric)}")
+
+
+def verdict_line(row: rows.Row | None, metric: Metric) -> str:
+    """Return shape and words of a verdict on a line of its own; empty without one."""
+    shape, words, tone = rows.verdict(row, metric)
+    return f'<br><span class="cx-{tone}"><span aria-hidden="true">{shape}</span> {words}</span>' if words else ""
+
+
+def n_cell(row: rows.Row | None, form: Format) -> Cell:
+    """Return the number of answers; nothing where it is hidden with the estimate."""
+    return Cell("" if row is None or missing_words(row) else escape(form.count(row["n"])))
+
+
+def text_cell(words: object) -> Cell:
+    """Return left-aligned text, escaped."""
+    return Cell(escape(str(words)), number=False)
+
+
+def table(columns: Mapping[str, Sequence[Cell]], heads: Sequence[str], keys: Sequence[Sequence[str]]) -> str:
+    """Return an accessible `<table>`: every heading says what it heads.
+
+    Parameters
+    ----------
+    columns
+        Heading -> cells, one a row.
+    heads
+        Headings of the row headings: one, or group and row.
+    keys
+        Row headings, one or two texts a row; rows of one group stand together.
+    """
+    top = [f'<th scope="col">{escape(head)}</th>' for head in heads]
+    top += [f'<th scope="col"{_kind(cells[0])}>{escape(name)}</th>' for name, cells in columns.items()]
+    body, spans = [], _spans([key[0] for key in keys]) if len(heads) > 1 else {}
+    for place, key in enumerate(keys):
+        group = f'<th scope="rowgroup" rowspan="{spans[place]}">{escape(key[0])}</th>' if place in spans else ""
+        cells = "".join(f"<td{_kind(column[place])}>{column[place].html}</td>" for column in columns.values())
+        body.append(f'<tr>{group}<th scope="row">{escape(key[-1])}</th>{cells}</tr>')
+    starts = [place for place in range(len(keys)) if place in spans or place == 0]
+    groups = [body[start:end] for start, end in zip(starts, [*starts[1:], len(body)], strict=True)]
+    bodies = "\n".join("<tbody>\n" + "\n".join(group) + "\n</tbody>" for group in groups)
+    return f'<table class="cx-table">\n<thead><tr>{"".join(top)}</tr></thead>\n{bodies}\n</table>'
+
+
+def _kind(cell: Cell) -> str:
+    """Return the class attribute of a cell or its heading."""
+    return ' class="cx-num"' if cell.number else ""
+
+
+def _spans(groups: Sequence[str]) -> dict[int, int]:
+    """Return where each group starts and how many rows it has."""
+    starts = [place for place, name in enumerate(groups) if place == 0 or groups[place - 1] != name]
+    return {start: end - start for start, end in zip(starts, [*starts[1:], len(groups)], strict=True)}
+
+
+def figure(title: str, body: str, notes: Sequence[str] = ()) -> Html:
+    """Return the table under its title, scrollable on small screens, with notes folded beneath.
+
+    `notes` are escaped HTML, `title` is text.
+    """
+    heading = escape(title)
+    told = "".join(f"<li>{note}</li>" for note in notes)
+    folded = f"<details><summary>Methods and definitions</summary><ul>{told}</ul></details>" if told else ""
+    return Html(
+        f'<figure class="cx-figure"><figcaption>{heading}</figcaption>'
+        f'<div class="cx-scroll" role="region" aria-label="{heading}" tabindex="0">{body}</div>{folded}</figure>'
+    )
+
+
+def nothing(title: str, reason: str) -> Html:
+    """Return the place of a table that has no rows, saying why."""
+    words = escape(f"Nothing to show: {reason}.")
+    return Html(f'<figure class="cx-figure"><figcaption>{escape(title)}</figcaption><p>{words}</p></figure>')
+
+
+def note(metric: Metric, found: Sequence[Mapping[str, Any]]) -> str:
+    """Return what stands behind a metric's numbers: question, methods, p-values, definition, caveats; escaped."""
+    parts = [metric.question] if metric.question else []
+    for row in found:
+        what = f"against {row['against']}" if row["comparison"] == "difference" else "estimate"
+        told = [row["method"]] if row["method"] else []
+        told += [
+            f"{name} {_p(row[key])}"
+            for name, key in (("p", "p_value"), ("adjusted p", "p_adjusted"))
+            if row[key] == row[key]
+        ]
+        parts += [f"{what}: {', '.join(told)}"] if told else []
+    hashes = sorted({row["definition"] for row in found} - {""})
+    parts += [f"definition {', '.join(hashes)} (version {metric.version})"] if hashes else []
+    return f"<b>{escape(metric.title)}</b>: {escape('; '.join([*parts, *metric.caveats]))}"
+
+
+def _p(value: float) -> str:
+    """Return a p-value as it is written."""
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,209 @@
+"""Result frames as tables for people: interval before p-value, words for missing numbers, verdict in word and shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from cxlib.params.models import Metric, Touchpoint
+from cxlib.periods import Period
+from cxlib.show import markup, rows
+from cxlib.show.about import definitions, freshness
+from cxlib.show.formats import Format, format_change, format_interval, format_value, formatting, headed, metric_of
+from cxlib.show.heat import GROUPS
+from cxlib.show.markup import Cell, Html
+
+__all__ = [
+    "definitions", "format_change", "format_interval", "format_value", "freshness", "levels", "scorecard",
+    "touchpoints", "wide",
+]  # fmt: skip
+
+_NOT_PLACED = "not placed"
+
+
+def scorecard(
+    frame: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    period: str | None = None,
+    *,
+    title: str | None = None,
+    currency: str | None = None,
+    locale: str | None = None,
+) -> Html:
+    """One row a metric: estimate with interval, n, target, change to the period before and to a year ago.
+
+    Parameters
+    ----------
+    frame
+        Result frame; rows of the whole. Difference rows whose `against` is the period before, the period a year ago
+        or `target` fill those columns.
+    metrics
+        Metric id -> definition.
+    period
+        Label of the period; default the latest.
+    title
+        Heading; default the period.
+    currency, locale
+        Of amounts and numbers; default what `formats.use` set, which a run does from `workspace.yml`.
+
+    Returns
+    -------
+    Html
+        A `<figure>`; methods and definition hashes are folded beneath.
+    """
+    whole = frame[frame["segment"] == "all"]
+    last = Period.parse(period) if period else rows.latest(whole)
+    names = rows.ids(whole[whole["period"] == str(last)])
+    if last is None or not names:
+        return markup.nothing(title or "Scorecard", "the frame holds no estimates")
+    form, columns = formatting(currency, locale), _scorecard_columns(last)
+    entries, notes = rows.book(whole), []
+    for name in names:
+        metric, label = metric_of(metrics, name), str(last)
+        row, aim = rows.level(entries, name, label), rows.change(entries, name, label, "target")
+        before, year = (rows.change(entries, name, label, str(p)) for p in (last.previous(), last.year_ago()))
+        cells = [markup.value_cell(row, metric, form), markup.n_cell(row, form), _target(metric, aim, form)]
+        cells += [markup.change_cell(change, metric, form) for change in (before, year)]
+        for column, cell in zip(columns.values(), cells, strict=True):
+            column.append(cell)
+        notes.append(markup.note(metric, [r for r in (row, before, year, aim) if r is not None]))
+    keys = [(headed(metrics[name]),) for name in names]
+    return markup.figure(title or f"Scorecard, {last.title}", markup.table(columns, ["Metric"], keys), notes)
+
+
+def _scorecard_columns(last: Period) -> dict[str, list[Cell]]:
+    """Return the headings of the scorecard, still without cells."""
+    since = (f"Since {last.previous().title}", f"Since {last.year_ago().title}")
+    return {name: [] for name in (last.title, "n", "Target", *since)}
+
+
+def _target(metric: Metric, row: rows.Row | None, form: Format) -> Cell:
+    """Return the target and how the estimate stands to it."""
+    if metric.target is None:
+        return Cell('<span class="cx-missing">no target</span>')
+    return Cell(form.short(metric.target, metric.unit) + markup.verdict_line(row, metric))
+
+
+def levels(
+    frame: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    segment: str = "",
+    period: str | None = None,
+    *,
+    title: str | None = None,
+    currency: str | None = None,
+    locale: str | None = None,
+) -> Html:
+    """One row a level of a segment, the best first: estimate with interval, n, change to the period before.
+
+    With several metrics in the frame each is a group of rows; the whole comes first where the frame holds it.
+
+    Raises
+    ------
+    UsageError
+        Where the frame holds several segments and none is named.
+    """
+    last, name = _which(frame, segment, period)
+    mine = frame[(frame["segment"] == name) & (frame["comparison"] == "level") & (frame["period"] == str(last))]
+    if last is None or name == "all" or mine.empty:
+        return markup.nothing(title or "By segment", "the frame holds no levels of a segment")
+    form, before, keys, entries = formatting(currency, locale), str(last.previous()), [], rows.book(frame)
+    columns: dict[str, list[Cell]] = {last.title: [], "n": [], f"Since {last.previous().title}": []}
+    for found in rows.ids(mine):
+        metric, whole = metric_of(metrics, found), rows.level(entries, found, str(last))
+        parts = rows.ranked(mine[mine["metric"] == found], metric, len(mine))
+        for row in [*([whole] if whole else []), *parts]:
+            where = {"segment": row["segment"], "of": row["level"]}
+            change = rows.change(entries, found, str(last), before, **where)
+            cells = (
+                markup.value_cell(row, metric, form),
+                markup.n_cell(row, form),
+                markup.change_cell(change, metric, form),
+            )
+            for column, cell in zip(columns.values(), cells, strict=True):
+                column.append(cell)
+            keys.append((headed(metric), "All" if row is whole else row["level"]))
+    if not (frame["against"] == before).any():
+        columns.popitem()
+    heading = title or f"{', '.join(dict.fromkeys(key[0] for key in keys))} by {name}, {last.title}"
+    heads = ["Metric", name.capitalize()] if len({key[0] for key in keys}) > 1 else [name.capitalize()]
+    return markup.figure(heading, markup.table(columns, heads, keys), _notes(mine, metrics))
+
+
+def wide(
+    frame: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    segment: str = "",
+    period: str | None = None,
+    *,
+    title: str | None = None,
+    currency: str | None = None,
+    locale: str | None = None,
+) -> Html:
+    """One row a level of a segment, one column a metric: estimate, interval and n in each cell.
+
+    Raises
+    ------
+    UsageError
+        Where the frame holds several segments and none is named.
+    """
+    last, name = _which(frame, segment, period)
+    mine = frame[(frame["segment"] == name) & (frame["comparison"] == "level") & (frame["period"] == str(last))]
+    if last is None or name == "all" or mine.empty:
+        return markup.nothing(title or "By segment", "the frame holds no levels of a segment")
+    found = list(dict.fromkeys(mine["level"]))
+    columns = _grid(mine, metrics, found, formatting(currency, locale))
+    body = markup.table(columns, [name.capitalize()], [(level,) for level in found])
+    return markup.figure(title or f"By {name}, {last.title}", body, _notes(mine, metrics))
+
+
+def touchpoints(
+    frame: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    taxonomy: Mapping[str, Touchpoint],
+    period: str | None = None,
+    *,
+    title: str | None = None,
+    currency: str | None = None,
+    locale: str | None = None,
+) -> Html:
+    """One row a touchpoint, grouped before / during / after / service, one column a metric of the frame.
+
+    Every touchpoint of `taxonomy` has a row, also without a figure; levels that it lacks come last.
+    """
+    last, _ = _which(frame, "touchpoint", period)
+    mine = frame[(frame["segment"] == "touchpoint") & (frame["comparison"] == "level") & (frame["period"] == str(last))]
+    if last is None or mine.empty:
+        return markup.nothing(title or "Touchpoints", "the frame holds no touchpoints")
+    placed: list[tuple[str, str]] = [
+        (group, point.id) for group in GROUPS for point in taxonomy.values() if point.group == group
+    ]
+    placed += [(_NOT_PLACED, name) for name in dict.fromkeys(mine["level"]) if name not in taxonomy]
+    columns = _grid(mine, metrics, [name for _, name in placed], formatting(currency, locale))
+    keys = [(group.capitalize(), taxonomy[name].title if name in taxonomy else name) for group, name in placed]
+    body = markup.table(columns, ["When", "Touchpoint"], keys)
+    return markup.figure(title or f"Touchpoints, {last.title}", body, _notes(mine, metrics))
+
+
+def _which(frame: pd.DataFrame, segment: str, period: str | None) -> tuple[Period | None, str]:
+    """Return the period and the segment to show."""
+    return (Period.parse(period) if period else rows.latest(frame)), rows.segment_of(frame, segment)
+
+
+def _grid(frame: pd.DataFrame, metrics: Mapping[str, Metric], found: list[str], form: Format) -> dict[str, list[Cell]]:
+    """Return one column a metric, one cell a level."""
+    entries = {(row["metric"], row["level"]): row for row in rows.book(frame).values()}
+    columns = {}
+    for name in rows.ids(frame):
+        metric = metric_of(metrics, name)
+        cells = [markup.value_cell(entries.get((name, level)), metric, form, with_n=True) for level in found]
+        columns[headed(metric)] = cells
+    return columns
+
+
+def _notes(frame: pd.DataFrame, metrics: Mapping[str, Metric]) -> list[str]:
+    """Return the notes of each metric, from a row that has a method where there is one."""
+    found = frame.sort_values("method", ascending=False, kind="stable").to_dict("records")
+    first = {row["metric"]: row for row in reversed(found)}
+    return [markup.note(metric_of(metrics, name), [first[name]]) for name in rows.ids(frame)]
