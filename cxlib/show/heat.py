@@ -42,8 +42,9 @@ def heatmap(
 ) -> Chart:
     """Touchpoints, grouped before / during / after / service, by journey stage; value and n in each cell.
 
-    Blank: no touchpoint there. Hatched: hidden or not available. Colours run from worse to better around the target;
-    without target or direction from low to high.
+    Touchpoints that the frame does not mention at all are left out and named beneath. A dash: something happens there,
+    but this metric is not measured. Hatched: hidden or not available. Colours run from worse to better around the
+    target; without target or direction from low to high.
 
     Parameters
     ----------
@@ -73,9 +74,13 @@ def heatmap(
     cells = {row["level"]: row for row in rows.ranked(mine[mine["period"] == str(last)], shown, len(mine))}
     if last is None or not cells:
         return nothing(f"the frame holds no touchpoints for {shown.title}", finding)
-    form, groups = formatting(currency, locale), _grouped(touchpoints)
+    form, seen = formatting(currency, locale), rows.mentioned(frame, touchpoints)
+    groups = _grouped({name: point for name, point in touchpoints.items() if name in seen})
     strangers = [_said(row, row["level"], shown, form) for name, row in cells.items() if name not in touchpoints]
-    note = wrap(f"Not placed in the journey: {'; '.join(strangers)}" if strangers else "", 9.6, SMALL)
+    silent = [point.title for name, point in touchpoints.items() if name not in seen]
+    told = [f"Not placed in the journey: {'; '.join(strangers)}." if strangers else ""]
+    told.append(f"Nothing recorded at: {', '.join(silent)}." if silent else "")
+    note = wrap(" ".join(told).strip(), 9.6, SMALL)
     height = sum(len(group) * _HIGH + _GAP for group in groups.values())
     title = finding or _extremes(cells, touchpoints, shown, form)
     sheet = Sheet(title, _read(shown, last), height + 0.85 + len(note) * SMALL * LINE)
@@ -94,9 +99,7 @@ def heatmap(
 
 def _read(metric: Metric, last: Period) -> str:
     """Say how to read it."""
-    return (
-        f"{metric.title}, {last.title}. Blank: no touchpoint there; hatched: hidden, too few answers or not available."
-    )
+    return f"{metric.title}, {last.title}. Dash: not measured there; hatched: hidden, too few answers or not available."
 
 
 def _grouped(touchpoints: Mapping[str, Touchpoint]) -> dict[str, list[Touchpoint]]:
@@ -146,9 +149,12 @@ def _cells(
         words = missing_words(row)
         box: dict[str, Any] = {"xy": (across + 0.03, down + 0.05), "width": 0.94, "height": 0.9}
         spot = (across + 0.5, down + 0.5)
-        if row is None or words:
+        if row is None:
+            axes.text(*spot, "–", ha="center", va="center", fontsize=9, color=style.GREY)
+            continue
+        if words:
             axes.add_patch(Rectangle(**box, facecolor="#f4f4f4", hatch="////", linewidth=0))
-            told = "hidden" if row is not None and row["status"] == results.SUPPRESSED else words
+            told = "hidden" if row["status"] == results.SUPPRESSED else words
             paper: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "none", "pad": 1.5}
             axes.text(*spot, told, ha="center", va="center", fontsize=7.5, color=style.GREY, bbox=paper)
             continue
@@ -183,13 +189,15 @@ def _legend(sheet: Sheet, scale: _Scale, metric: Metric, top: float, form: Forma
 def _extremes(
     cells: Mapping[str, rows.Row], touchpoints: Mapping[str, Touchpoint], metric: Metric, form: Format
 ) -> str:
-    """Say where it is best and where worst."""
+    """Say where it is best and where worst, if their intervals lie apart."""
     known = [row for name, row in cells.items() if name in touchpoints and not missing_words(row)]
     if not known:
         return f"{metric.title} by touchpoint: no figure may be shown"
     first, last = (_named(row, touchpoints, metric, form) for row in (known[0], known[-1]))
     if len(known) == 1:
         return f"{metric.title}: {first}"
+    if not rows.apart(known[0], known[-1]):
+        return f"{metric.title}: no touchpoint stands out, the intervals of all {len(known)} overlap"
     high, low = ("highest", "lowest") if metric.higher_is_better is None else ("best", "worst")
     return f"{metric.title}: {high} at {first}, {low} at {last}"
 

@@ -276,7 +276,9 @@ def _spread(kept: Sequence[rows.Row], metric: Metric, segment: str, whole: rows.
     overall = f"; all together {form.value(whole['estimate'], metric.unit)}" if whole else ""
     if len(known) == 1:
         return f"{metric.title} by {segment}: {first[0]} ({first[1]}){overall}"
-    return f"{metric.title} by {segment}: from {first[0]} ({first[1]}) to {last[0]} ({last[1]}){overall}"
+    range_ = f"from {first[0]} ({first[1]}) to {last[0]} ({last[1]})"
+    order = "" if rows.apart(known[0], known[-1]) else "; their intervals overlap"
+    return f"{metric.title} by {segment}: {range_}{order}{overall}"
 
 
 def _levels_alt(finding: str, kept: Sequence[rows.Row], metric: Metric, last: Period, form: Format) -> str:

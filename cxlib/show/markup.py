@@ -30,6 +30,9 @@ class Cell(NamedTuple):
     number: bool = True
 
 
+NOT_MEASURED = Cell('<span class="cx-missing" title="not measured here">–</span>')
+
+
 def small(*lines: str) -> str:
     """Return lines in small type, each on a line of its own; escaped."""
     return "".join(f"<br><small>{escape(line)}</small>" for line in lines if line)
@@ -108,17 +111,18 @@ def _spans(groups: Sequence[str]) -> dict[int, int]:
     return {start: end - start for start, end in zip(starts, [*starts[1:], len(groups)], strict=True)}
 
 
-def figure(title: str, body: str, notes: Sequence[str] = ()) -> Html:
+def figure(title: str, body: str, notes: Sequence[str] = (), below: str = "") -> Html:
     """Return the table under its title, scrollable on small screens, with notes folded beneath.
 
-    `notes` are escaped HTML, `title` is text.
+    `notes` are escaped HTML, `title` and the sentence `below` the table are text.
     """
-    heading = escape(title)
+    heading, sentence = escape(title), f'<p class="cx-missing">{escape(below)}</p>' if below else ""
     told = "".join(f"<li>{note}</li>" for note in notes)
     folded = f"<details><summary>Methods and definitions</summary><ul>{told}</ul></details>" if told else ""
     return Html(
         f'<figure class="cx-figure"><figcaption>{heading}</figcaption>'
-        f'<div class="cx-scroll" role="region" aria-label="{heading}" tabindex="0">{body}</div>{folded}</figure>'
+        f'<div class="cx-scroll" role="region" aria-label="{heading}" tabindex="0">{body}</div>'
+        f"{sentence}{folded}</figure>"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -126,6 +126,16 @@ def tally(
         if tone != FLAT:
             found[tone].append(metric.title)
     return found
+
+
+def apart(first: Row, last: Row) -> bool:
+    """Return whether the intervals of two rows have no value in common: only then may a title rank them."""
+    return bool(first["conf_low"] > last["conf_high"] or first["conf_high"] < last["conf_low"])
+
+
+def mentioned(frame: pd.DataFrame, touchpoints: Container[str]) -> set[str]:
+    """Return the touchpoints that any metric of the frame has a row for."""
+    return {level for level in frame.loc[frame["segment"] == "touchpoint", "level"] if level in touchpoints}
 
 
 def listed(words: Sequence[str]) -> str:

@@ -170,20 +170,26 @@ def touchpoints(
 ) -> Html:
     """One row a touchpoint, grouped before / during / after / service, one column a metric of the frame.
 
-    Every touchpoint of `taxonomy` has a row, also without a figure; levels that it lacks come last.
+    Touchpoints that the frame does not mention are named beneath; levels that the taxonomy lacks come last.
     """
     last, _ = _which(frame, "touchpoint", period)
     mine = frame[(frame["segment"] == "touchpoint") & (frame["comparison"] == "level") & (frame["period"] == str(last))]
     if last is None or mine.empty:
         return markup.nothing(title or "Touchpoints", "the frame holds no touchpoints")
+    seen = rows.mentioned(mine, taxonomy)
     placed: list[tuple[str, str]] = [
-        (group, point.id) for group in GROUPS for point in taxonomy.values() if point.group == group
+        (group, point.id)
+        for group in GROUPS
+        for point in taxonomy.values()
+        if point.group == group and point.id in seen
     ]
+    silent = [point.title for point in taxonomy.values() if point.id not in seen]
     placed += [(_NOT_PLACED, name) for name in dict.fromkeys(mine["level"]) if name not in taxonomy]
     columns = _grid(mine, metrics, [name for _, name in placed], formatting(currency, locale))
     keys = [(group.capitalize(), taxonomy[name].title if name in taxonomy else name) for group, name in placed]
     body = markup.table(columns, ["When", "Touchpoint"], keys)
-    return markup.figure(title or f"Touchpoints, {last.title}", body, _notes(mine, metrics))
+    below = f"Nothing recorded at: {', '.join(silent)}." if silent else ""
+    return markup.figure(title or f"Touchpoints, {last.title}", body, _notes(mine, metrics), below)
 
 
 def _which(frame: pd.DataFrame, segment: str, period: str | None) -> tuple[Period | None, str]:
@@ -197,7 +203,12 @@ def _grid(frame: pd.DataFrame, metrics: Mapping[str, Metric], found: list[str], 
     columns = {}
     for name in rows.ids(frame):
         metric = metric_of(metrics, name)
-        cells = [markup.value_cell(entries.get((name, level)), metric, form, with_n=True) for level in found]
+        cells = [
+            markup.value_cell(entries[name, level], metric, form, with_n=True)
+            if (name, level) in entries
+            else markup.NOT_MEASURED
+            for level in found
+        ]
         columns[headed(metric)] = cells
     return columns
 
