@@ -1,0 +1,172 @@
+"""The store: open it at a snapshot, run a plan, bring a small frame back. The only room with a database.
+
+A reader pins the files that the ledger names and reads them through an in-memory DuckDB; it locks nobody and nobody
+locks it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from cxlib import contract
+from cxlib.data import rules, tables
+from cxlib.data.ledger import Batch, Ledger, Snapshot, TableVersion, writer_lock
+from cxlib.data.sources import name, text
+from cxlib.errors import StoreError
+
+__all__ = ["Batch", "Ledger", "Snapshot", "Store", "TableVersion", "location_of", "writer_lock"]
+
+MEMORY_LIMIT = "2GB"
+_UNFIT = "[]^|%"  # in a path, Delta Lake panics at these or looks elsewhere
+
+
+def location_of(root: Path, location: str) -> Path:
+    """Return the store folder that `store` in workspace.yml names.
+
+    Raises
+    ------
+    StoreError
+        For an address that is not a folder, and for a folder that Delta Lake cannot work in.
+    """
+    if "://" in location:
+        raise StoreError(f"store '{location}' is not a folder", hint="Name a folder, as in `store: data/store`.")
+    path = (root / location).resolve()
+    unfit = sorted(set(_UNFIT) & set(str(path)))
+    if unfit:
+        raise StoreError(
+            f"tables cannot be stored in {path}: its name has {' '.join(unfit)}",
+            hint="Move the workspace, or name another folder as `store` in workspace.yml.",
+        )
+    return path
+
+
+class Store:
+    """The tables of one snapshot; use it in a `with` block.
+
+    Attributes
+    ----------
+    snapshot
+        The snapshot that is open.
+    tables
+        Name -> Ibis table, typed as the contract, times in naive UTC; only the tables that exist. Each is opened when
+        it is first asked for.
+    """
+
+    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any) -> None:
+        self.snapshot = snapshot
+        self._connection = connection
+        self.tables: Mapping[str, ir.Table] = _Tables(folder, snapshot, connection)
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        location: str = "data/store",
+        *,
+        as_of: str | None = None,
+        threads: int | None = None,
+        memory_limit: str = MEMORY_LIMIT,
+    ) -> Store:
+        """Open the store of a workspace.
+
+        Parameters
+        ----------
+        root
+            The workspace folder.
+        location
+            `store` of its workspace.yml: a folder, relative to `root`.
+        as_of
+            A snapshot's id; default: the newest.
+        threads
+            Of DuckDB; default: all cores.
+        memory_limit
+            Of DuckDB, which spills to the system's temporary folder beyond it.
+
+        Raises
+        ------
+        StoreError
+            Where nothing was ingested, or no snapshot has this id.
+        """
+        folder = location_of(Path(root), location)
+        snapshot = Ledger.find(folder, as_of)
+        return cls(folder, snapshot, _connect(folder, threads, memory_limit))
+
+    def run(self, expression: ir.Table) -> pd.DataFrame:
+        """Compute an Ibis table expression over `tables` and return it as a frame (through Arrow: 4.6x less CPU)."""
+        return self._connection.to_pyarrow(expression).to_pandas()
+
+    def latest(self) -> dict[str, datetime]:
+        """Return table -> the latest event time in it (naive UTC), for tables that have times and rows."""
+        return {n: version.latest for n, version in self.snapshot.tables.items() if version.latest is not None}
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.disconnect()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Tables(Mapping[str, ir.Table]):
+    """The tables of a snapshot, in the contract's order, each opened when it is first asked for."""
+
+    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any) -> None:
+        self._folder, self._connection = folder, connection
+        self._versions = {n: snapshot.tables[n] for n in contract.TABLES if n in snapshot.tables}
+        self._open: dict[str, ir.Table] = {}
+
+    def __getitem__(self, table: str) -> ir.Table:
+        if table not in self._open:
+            pinned = tables.pin(self._folder, table, self._versions[table].version)
+            shape = rules.shape(table, pinned.columns)
+            self._connection.raw_sql(f"CREATE VIEW {name(table)} AS {tables.select(shape, pinned)}")
+            self._open[table] = self._connection.table(table)
+        return self._open[table]
+
+    def __contains__(self, table: object) -> bool:
+        return table in self._versions  # the inherited one would open it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._versions)
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+
+def _connect(folder: Path, threads: int | None, memory_limit: str) -> Any:
+    """Return an in-memory DuckDB that can read the store's folder and no other file.
+
+    Views read their files when they are asked, so access stays on for the store's own folder; all else on the machine,
+    and the settings themselves, are closed to the SQL of analysts.
+    """
+    connection = ibis.duckdb.connect()
+    settings = {
+        "TimeZone": text("UTC"),
+        "memory_limit": text(memory_limit),
+        "temp_directory": text(str(Path(tempfile.gettempdir()) / f"cx-{os.getpid()}")),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allowed_directories": f"[{text(str(folder) + os.sep)}]",
+        "enable_external_access": "false",
+    }
+    if threads:
+        settings["threads"] = str(int(threads))
+    for setting, value in settings.items():
+        connection.raw_sql(f"SET {setting} = {value}")
+    connection.raw_sql("SET lock_configuration = true")
+    return connection
