@@ -26,12 +26,12 @@ def index(label: str) -> int:
 
 def label(month: int) -> str:
     """Return the label of a month's number."""
-    return str(_FIRST + month)
+    return str(_FIRST + np.timedelta64(month, "M"))
 
 
 def first_day(months: np.ndarray) -> np.ndarray:
     """Return the first day of each month, in days since 1970."""
-    return (_FIRST + np.asarray(months, dtype=np.int64)).astype("datetime64[D]").astype(np.int64)
+    return (_FIRST + np.asarray(months).astype("timedelta64[M]")).astype("datetime64[D]").astype(np.int64)
 
 
 def days_in(months: np.ndarray) -> np.ndarray:
