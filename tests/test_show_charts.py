@@ -225,12 +225,19 @@ def test_gaps_are_gaps_with_a_mark() -> None:
     assert "4 of 13 periods without a figure" in charts.alt_text(fig)
 
 
-@pytest.mark.parametrize("status", [results.SUPPRESSED, results.TOO_FEW, results.UNDEFINED])
+@pytest.mark.parametrize("status", [results.SUPPRESSED, results.TOO_FEW])
 def test_a_metric_without_any_number_says_why(status: str) -> None:
     frame = with_status(history(["nps", "aov"]), history(["nps", "aov"])["metric"] == "nps", status)
     fig = charts.small_multiples(frame, METRICS)
     assert _panel(fig, "nps").texts[0].get_text() == STATUS_WORDS[status]
     assert f"Net Promoter Score: {STATUS_WORDS[status]} in October 2026." in charts.alt_text(fig)
+
+
+def test_a_metric_that_nothing_was_asked_about_has_no_panel() -> None:
+    frame = scorecard()
+    frame = with_status(frame, frame["metric"] == "aov", results.UNDEFINED)
+    for fig in (charts.small_multiples(frame, METRICS), charts.headline(frame, METRICS)):
+        assert "Average order value" not in charts.alt_text(fig)
 
 
 def test_alt_text_of_a_trend_has_value_interval_period_and_direction() -> None:

@@ -189,7 +189,6 @@ def test_a_verdict_has_word_and_shape(name: str, estimate: float, against: str, 
     [
         (results.SUPPRESSED, "hidden: too few answers"),
         (results.TOO_FEW, "too few to say"),
-        (results.UNDEFINED, "not available | the workspace has no table orders"),
     ],
 )
 def test_every_status_has_its_words_and_hides_n(status: str, said: str) -> None:
@@ -201,6 +200,13 @@ def test_every_status_has_its_words_and_hides_n(status: str, said: str) -> None:
     assert target == "no target"
     assert before == said.split(" | ")[0]
     assert year == "no comparison"
+
+
+def test_metrics_without_an_answer_are_named_with_the_reason() -> None:
+    frame = scorecard()
+    page = tables.scorecard(with_status(frame, frame["metric"] == "aov", results.UNDEFINED, "no table orders"), METRICS)
+    assert "Not available: Average order value (no table orders)." in page
+    assert not any(row[0] == "Average order value" for row in _Page(page).rows)
 
 
 def test_units_too_long_for_a_cell_stand_in_the_heading() -> None:

@@ -32,7 +32,7 @@ def headline(
     currency: str | None = None,
     locale: str | None = None,
 ) -> Chart:
-    """One row a metric: estimate and interval against its target; better is always to the right.
+    """One row a metric with an answer: estimate and interval against its target; better is always to the right.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def headline(
     """
     whole = frame[frame["segment"] == "all"]
     last = Period.parse(period) if period else rows.latest(whole)
-    names = rows.ids(whole[(whole["comparison"] == "level") & (whole["period"] == str(last))])
+    names, _ = rows.with_data(whole, [last] if last else [])
     if last is None or not names:
         return nothing(f"the frame holds no estimates{f' of {last.title}' if last else ''}", finding)
     entries, form, shown = rows.book(whole), formatting(currency, locale), [metric_of(metrics, name) for name in names]

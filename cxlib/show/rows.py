@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from cxlib import results
 from cxlib.errors import UsageError
 from cxlib.params.models import Metric
 from cxlib.periods import Period
@@ -61,6 +62,17 @@ def span(frame: pd.DataFrame, shown: int = PERIODS_SHOWN) -> list[Period]:
     seen = {Period.parse(label) for label in set(frame.loc[frame["comparison"] == "level", "period"]) - {""}}
     first = min(period for period in seen if period.kind == last.kind)
     return [period for period in last.last(shown) if period >= first]
+
+
+def with_data(frame: pd.DataFrame, periods: Iterable[Period]) -> tuple[list[str], list[str]]:
+    """Return the ids of the metrics that have an answer, or too few, in any of the periods, and of those that do not.
+
+    A metric without an answer is named once in words; a row of blanks for it would only hide the others.
+    """
+    labels = {str(period) for period in periods}
+    mine = frame[(frame["comparison"] == "level") & frame["period"].isin(labels)]
+    known = set(mine.loc[mine["status"] != results.UNDEFINED, "metric"])
+    return [name for name in ids(mine) if name in known], [name for name in ids(mine) if name not in known]
 
 
 def segment_of(frame: pd.DataFrame, segment: str = "") -> str:

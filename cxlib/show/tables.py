@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -54,7 +54,7 @@ def scorecard(
     """
     whole = frame[frame["segment"] == "all"]
     last = Period.parse(period) if period else rows.latest(whole)
-    names = rows.ids(whole[whole["period"] == str(last)])
+    names, silent = rows.with_data(whole, [last] if last else [])
     if last is None or not names:
         return markup.nothing(title or "Scorecard", "the frame holds no estimates")
     form, columns = formatting(currency, locale), _scorecard_columns(last)
@@ -69,7 +69,18 @@ def scorecard(
             column.append(cell)
         notes.append(markup.note(metric, [r for r in (row, before, year, aim) if r is not None]))
     keys = [(headed(metrics[name]),) for name in names]
-    return markup.figure(title or f"Scorecard, {last.title}", markup.table(columns, ["Metric"], keys), notes)
+    heading, body = title or f"Scorecard, {last.title}", markup.table(columns, ["Metric"], keys)
+    return markup.figure(heading, body, notes, _without(entries, silent, metrics, last))
+
+
+def _without(entries: rows.Book, silent: Sequence[str], metrics: Mapping[str, Metric], last: Period) -> str:
+    """Name the metrics that have no answer, by the reason why."""
+    reasons: dict[str, list[str]] = {}
+    for name in silent:
+        row = rows.level(entries, name, str(last))
+        reasons.setdefault((row or {}).get("note", ""), []).append(metric_of(metrics, name).title)
+    parts = [f"{', '.join(titles)} ({why})" if why else ", ".join(titles) for why, titles in reasons.items()]
+    return f"Not available: {'; '.join(parts)}." if parts else ""
 
 
 def _scorecard_columns(last: Period) -> dict[str, list[Cell]]:
@@ -174,6 +185,7 @@ def touchpoints(
     """
     last, _ = _which(frame, "touchpoint", period)
     mine = frame[(frame["segment"] == "touchpoint") & (frame["comparison"] == "level") & (frame["period"] == str(last))]
+    mine = mine[mine["level"] != "all"]  # a metric without any answer has one row that says so
     if last is None or mine.empty:
         return markup.nothing(title or "Touchpoints", "the frame holds no touchpoints")
     seen = rows.mentioned(mine, taxonomy)

@@ -57,7 +57,7 @@ def small_multiples(
     """
     whole = frame[(frame["segment"] == "all") & frame["comparison"].isin(["level", "difference"])]
     shown = [Period.parse(label) for label in periods] if periods else rows.span(whole)
-    names = rows.ids(whole[(whole["comparison"] == "level") & whole["period"].isin([str(p) for p in shown])])
+    names, _ = rows.with_data(whole, shown)
     if not names:
         return nothing("the frame holds no estimates over time", finding)
     form, columns = formatting(currency, locale), _columns(len(names))

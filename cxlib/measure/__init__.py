@@ -1,0 +1,1 @@
+"""Definitions in, numbers with intervals out: the engine sums (`plans`), the core infers (`estimates`, `changes`)."""

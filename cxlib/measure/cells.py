@@ -1,0 +1,116 @@
+"""The rows of one table that count for a metric, and their sums per period, level and customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from cxlib.expressions import parse
+from cxlib.measure.compiler import as_condition, as_number, compile_expression
+from cxlib.measure.derived import Tables, cluster_of, columns_of, level_of, rows_of, with_customers
+from cxlib.measure.spans import Spans
+from cxlib.params import Segment, Touchpoint
+
+_WIDE, _HALF = "decimal(38, 0)", "decimal(19, 0)"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One table of a metric with what is summed over it, and all that is needed to do so.
+
+    `texts` are the expressions of `y` and perhaps `x`; of `condition` for a share; of `value`, `promoters` and
+    `detractors` for scores of -1, 0 and 1.
+    """
+
+    table: str
+    time: str
+    filter: str
+    window: int
+    cluster: str
+    segments: tuple[Segment, ...]
+    tables: Tables
+    touchpoints: Mapping[str, Touchpoint]
+    spans: Spans
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+def levels_of(segments: Sequence[Segment]) -> list[str]:
+    """Return the names of the columns that hold the segments' levels."""
+    return [f"_level{number}" for number, _ in enumerate(segments)]
+
+
+def counted_rows(side: Side) -> ir.Table:
+    """Return the rows that belong to a period: `_p` (its number), `_level0`..., `_cluster`, `y` and `x`."""
+    texts = {name: parse(text) for name, text in side.texts.items()}
+    kept = parse(side.filter or "true")
+    own = [segment for segment in side.segments if segment.on == "event"]
+    names = set(kept.columns).union(*(text.columns for text in texts.values()), *(columns_of(s) for s in own))
+    rows = rows_of(side.table, names | ({side.time} if side.time else set()), side.tables, side.touchpoints)
+    rows = side.spans.cut(rows, side.time, side.window)
+    known: dict[str, ir.Value] = {name: rows[name] for name in rows.columns} | side.spans.names(rows, side.window)
+    rows = rows.filter(as_condition(compile_expression(kept, known), kept.text))
+    customers = [segment for segment in side.segments if segment.on == "customers"]
+    if customers:
+        at = rows[side.time] if side.time else side.spans.names(rows, side.window)["period_from"]
+        rows = with_customers(rows.mutate(_at=at.cast("timestamp")), customers, "_at", side.tables)
+    period = side.spans.names(rows, side.window)
+    known = {name: rows[name] for name in rows.columns} | period
+    levels = {f"_level{i}": level_of(segment, rows, period) for i, segment in enumerate(side.segments)}
+    numbers = _numbers({name: compile_expression(text, known) for name, text in texts.items()}, side.texts)
+    return rows.select("_p", **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
+
+
+def _numbers(values: dict[str, ir.Value], texts: Mapping[str, str]) -> dict[str, ir.Value]:
+    """Return `y` and perhaps `x` of each row; a row that lacks either has neither."""
+    if "promoters" in values:
+        up, down = (as_condition(values[name], texts[name]) for name in ("promoters", "detractors"))
+        unknown = values["value"].isnull() | up.isnull() | down.isnull()
+        score = ibis.cases((unknown, ibis.null("int64")), (up, 1), (down, -1), else_=0)
+        return {"y": score.cast("int64")}
+    if "condition" in values:
+        return {"y": as_number(as_condition(values["condition"], texts["condition"]), texts["condition"])}
+    numbers = {name: as_number(value, texts[name]) for name, value in values.items()}
+    if "x" not in numbers:
+        return {"y": numbers["y"]}
+    known = numbers["y"].notnull() & numbers["x"].notnull()
+    return {name: ibis.ifelse(known, value, ibis.null(value.type())) for name, value in numbers.items()}
+
+
+def _exact(value: ir.NumericValue) -> tuple[ir.NumericValue, int]:
+    """Return a number as whole as it can be and the factor that it was multiplied by; doubles stay as they are."""
+    kind = value.type()
+    if kind.is_decimal():
+        factor = 10 ** (kind.scale or 0)
+        return (value * factor).cast(_HALF), factor
+    return (value.cast("int64") if kind.is_integer() else value.cast("float64")), 1
+
+
+def cells_of(side: Side) -> tuple[ir.Table, dict[str, int]]:
+    """Sum per period, levels and customer: `_rows`, `_all`, `_y`, `_y2`, perhaps `_x`; and what y and x are times."""
+    rows = counted_rows(side)
+    exact = {name: _exact(rows[name]) for name in ("y", "x") if name in rows.columns}
+    factors = {name: factor for name, (_, factor) in exact.items()}
+    rows = rows.mutate(**{name: value for name, (value, _) in exact.items()})
+    sums = {f"_{name}": rows[name].sum() for name in exact}
+    cells = rows.group_by(["_p", *levels_of(side.segments), "_cluster"]).aggregate(
+        _rows=rows.y.count(), _all=rows.count(), _y2=product(rows.y, rows.y).sum(), **sums
+    )
+    # Customers with nothing but missing answers keep their count of them.
+    zero = {name: ibis.coalesce(cells[name], 0) for name in ("_y2", *sums)}
+    cells = cells.mutate(**zero)
+    return cells, {"y": 1, "x": 1} | factors
+
+
+def product(one: Any, other: Any) -> Any:
+    """Multiply two numbers of a row or a customer without overflow.
+
+    Cents are decimals by now and go on in 38 digits. Scores, counts, seconds and days are 64-bit integers, four times
+    as fast, and safe up to 3e9 a customer.
+    """
+    if not one.type().is_decimal() and not other.type().is_decimal():
+        return one * other
+    return (one.cast(_HALF) * other.cast(_HALF)).cast(_WIDE)

@@ -1,0 +1,169 @@
+"""Columns that no table holds and every workspace needs: worked out here, only where a metric or segment names them.
+
+Also the segments: the attribute of a customer as it was valid at the event, never today's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+
+from cxlib.contract import DERIVED, TABLES
+from cxlib.errors import CxError
+from cxlib.expressions import Expression, parse
+from cxlib.measure.compiler import as_condition, compile_expression
+from cxlib.params import Segment, Touchpoint
+
+Tables = Mapping[str, ir.Table]
+
+_ALWAYS, _NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
+UNCLASSIFIED = "unclassified"
+
+
+class Undefined(CxError):  # noqa: N818, it is a result and no fault
+    """The workspace lacks what a metric or a segment needs; the caller shows an `undefined` row with this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def rows_of(table: str, names: Iterable[str], tables: Tables, touchpoints: Mapping[str, Touchpoint]) -> ir.Table:
+    """Return the rows of one table with those derived columns that are among `names`.
+
+    Raises `Undefined` where the workspace lacks the table or a column.
+    """
+    rows, names = _table(table, tables), set(names)
+    wanted = sorted(names & DERIVED.get(table, {}).keys() - set(rows.columns))
+    for name in wanted:
+        for needed in DERIVED[table][name].needs:
+            _column(needed, tables)
+    for name in sorted(names - set(wanted)):
+        _column(f"{table}.{name}", tables)
+    return _derive(table, rows, wanted, tables, touchpoints)
+
+
+def cluster_of(rows: ir.Table, table: str, column: str) -> ir.Value:
+    """Return whom a row belongs to. A row without a customer, or of a metric without clusters, stands by itself.
+
+    The unit separator before a key keeps it apart from every customer id.
+    """
+    key = ibis.literal("\x1f").concat(*(rows[name].cast("string") for name in TABLES[table].key))
+    if not column or column not in rows.columns:
+        return key
+    contract = TABLES[table].column(column)
+    return rows[column] if contract and contract.required else ibis.ifelse(rows[column].isnull(), key, rows[column])
+
+
+def with_customers(rows: ir.Table, segments: Sequence[Segment], time: str, tables: Tables) -> ir.Table:
+    """Return rows joined with the attributes that `segments` name, as valid at `rows[time]`.
+
+    Attributes are named `_customer_<attribute>`; `_customer_id` is null for a customer nobody knows. A row of
+    `customers` holds from its `valid_from` until the next; the first holds before it, too.
+    """
+    names = sorted({name for segment in segments for name in columns_of(segment)})
+    if not segments:
+        return rows
+    customers = _table("customers", tables)
+    if "customer_id" not in rows.columns:
+        raise Undefined(f"segment '{segments[0].id}' is of customers, which the rows of this metric do not name")
+    for name in names:
+        _column(f"customers.{name}", tables)
+    order = ibis.window(group_by=customers.customer_id, order_by=customers.valid_from)
+    since = ibis.ifelse(customers.valid_from.lag().over(order).isnull(), ibis.literal(_ALWAYS), customers.valid_from)
+    until = ibis.coalesce(customers.valid_from.lead().over(order), ibis.literal(_NEVER))
+    history = customers.select(
+        _customer_id=customers.customer_id,
+        _since=since,
+        _until=until,
+        **{f"_customer_{n}": customers[n] for n in names},
+    )
+    valid = [rows.customer_id == history._customer_id, rows[time] >= history._since, rows[time] < history._until]
+    return rows.left_join(history, valid).drop("_since", "_until")
+
+
+def level_of(segment: Segment, rows: ir.Table, values: Mapping[str, ir.Value]) -> ir.StringValue:
+    """Return the level of each row; `values` hold the period's names. Customers must be joined before."""
+    own = segment.on == "event"
+    known = {name: rows[name if own else f"_customer_{name}"] for name in columns_of(segment)} | dict(values)
+    if segment.column:
+        return ibis.coalesce(known[segment.column].cast("string"), ibis.literal(segment.otherwise))
+    branches = [
+        (as_condition(compile_expression(when, known), when.text), ibis.literal(rule.level))
+        for rule, when in zip(segment.rules, _rules(segment), strict=True)
+    ]
+    if not own:
+        branches.insert(0, (rows._customer_id.isnull(), ibis.literal(segment.otherwise)))
+    return ibis.cases(*branches, else_=ibis.literal(segment.otherwise))
+
+
+def columns_of(segment: Segment) -> frozenset[str]:
+    """Return the columns that a segment names."""
+    return frozenset({segment.column} if segment.column else set()).union(*(rule.columns for rule in _rules(segment)))
+
+
+def _rules(segment: Segment) -> list[Expression]:
+    return [parse(rule.when) for rule in segment.rules]
+
+
+def _table(name: str, tables: Tables) -> ir.Table:
+    if name not in tables:
+        raise Undefined(f"this workspace has no table '{name}'")
+    return tables[name]
+
+
+def _column(path: str, tables: Tables) -> None:
+    """Refuse a column that the workspace's table lacks."""
+    table, _, name = path.partition(".")
+    if name not in _table(table, tables).columns:
+        raise Undefined(f"table '{table}' has no column '{name}' in this workspace")
+
+
+def _derive(
+    table: str, rows: ir.Table, wanted: Sequence[str], tables: Tables, touchpoints: Mapping[str, Touchpoint]
+) -> ir.Table:
+    """Add the wanted columns."""
+    if table == "invitations" and "responded" in wanted:
+        answered = tables["responses"].invitation_id
+        found = tables["responses"].filter(answered.notnull()).select(_answered="invitation_id").distinct()
+        rows = rows.left_join(found, rows.invitation_id == found._answered)
+        rows = rows.mutate(responded=rows._answered.notnull()).drop("_answered")
+    if table == "responses" and "delivered_late" in wanted:
+        orders = tables["orders"]
+        late = orders.select(_order=orders.order_id, delivered_late=orders.delivered_at > orders.promised_at)
+        rows = rows.left_join(late, rows.order_id == late._order).drop("_order")
+    return rows.mutate(**{name: value for name, value in _own(table, rows, touchpoints).items() if name in wanted})
+
+
+def _own(table: str, rows: ir.Table, touchpoints: Mapping[str, Touchpoint]) -> dict[str, ir.Value]:
+    """Return the derived columns that need no other table; what goes unused is never computed."""
+    found: dict[str, ir.Value] = {}
+    if "touchpoint" in rows.columns:
+        found |= {
+            "touchpoint_group": _look_up(rows.touchpoint, {k: t.group for k, t in touchpoints.items()}, UNCLASSIFIED),
+            "touchpoint_stage": _look_up(rows.touchpoint, {k: t.stage for k, t in touchpoints.items()}, UNCLASSIFIED),
+            "digital": _look_up(rows.touchpoint, {k: t.digital for k, t in touchpoints.items()}, None),
+        }
+    if table == "interactions" and "case_id" in rows.columns:
+        order = ibis.window(group_by=rows.case_id, order_by=[rows.started_at, rows.interaction_id])
+        number = (ibis.row_number().over(order) + 1).cast("int64")
+        found["contact_of_case"] = ibis.ifelse(rows.case_id.isnull(), ibis.literal(1, "int64"), number)
+    if table == "orders":
+        order = ibis.window(group_by=rows.customer_id, order_by=[rows.ordered_at, rows.order_id])
+        found["next_ordered_at"] = rows.ordered_at.lead().over(order)
+        found["order_number"] = (ibis.row_number().over(order) + 1).cast("int64")
+        if {"delivered_at", "promised_at"} <= set(rows.columns):
+            found["delivered_late"] = rows.delivered_at > rows.promised_at
+    return found
+
+
+def _look_up(value: ir.Value, table: Mapping[str, str | bool], otherwise: str | None) -> ir.Value:
+    """Return `table[value]`, or `otherwise` where the table does not know it."""
+    kind = "string" if otherwise is not None else "boolean"
+    rest = ibis.literal(otherwise, kind) if otherwise is not None else ibis.null(kind)
+    if not table:
+        return rest
+    return ibis.cases(*((value == name, ibis.literal(found, kind)) for name, found in table.items()), else_=rest)

@@ -1,0 +1,128 @@
+"""Estimates with intervals: what a plan brought back in, rows of the result frame out.
+
+Shares lie in 0..1, NPS in points, money in currency units. `method` names the formula. Where customers answer more
+than once, n is replaced by the effective n (see `Moments.effective_n`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxlib import results
+from cxlib.measure import intervals
+from cxlib.measure.formulas import mean, nps, quantile, rate, ratio, share
+from cxlib.measure.moments import Moments, Numbers
+from cxlib.params import Metric, Part, definition_hash
+
+__all__ = ["estimate", "from_moments", "mean", "nps", "quantile", "rate", "ratio", "share", "suppressed", "undefined"]
+
+_RECUR = "several values of one customer are treated as independent"
+
+
+def from_moments(
+    metric: Metric,
+    frame: pd.DataFrame,
+    *,
+    confidence: float = 0.95,
+    min_n: int = 10,
+    segment: str = "all",
+    definition: str = "",
+) -> pd.DataFrame:
+    """Turn what `plans.plan` brought back into the metric's results.
+
+    Parameters
+    ----------
+    metric
+        The definition that the plan was made from.
+    frame
+        The plan's rows, of one segment.
+    confidence
+        Of the intervals.
+    min_n
+        Rows with fewer answers or with fewer people are suppressed; a metric may ask for more, never for less.
+    segment
+        Name of the dimension, `all` for the whole.
+    definition
+        Hash of the definition; worked out if left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A result frame, `comparison = "level"`, sorted by period and level. n counts answers; for rates and for ratios
+        over people or over another table it counts people.
+    """
+    intervals.check_confidence(confidence)
+    if metric.kind == "quantile":
+        found, people = _quantiles(metric, frame, confidence)
+    else:
+        frame = frame.sort_values(["period", "level"], ignore_index=True)
+        found = estimate(metric, Moments.from_frame(frame), confidence) if len(frame) else results.empty()
+        found = found.assign(period=frame["period"], level=frame["level"])
+        people = frame["clusters"].to_numpy(dtype=float)
+    found = results.label(found, metric=metric.id, segment=segment, definition=definition or definition_hash(metric))
+    return suppressed(found, people, max(min_n, metric.min_n or 0))
+
+
+def undefined(metric: Metric, periods: Sequence[str], reason: str, *, segment: str = "all") -> pd.DataFrame:
+    """Return `undefined` rows for a metric that the workspace cannot give, one per period label, with the reason."""
+    return results.frame(
+        metric=metric.id, period=np.array(periods, dtype=object), segment=segment, status=results.UNDEFINED,
+        note=reason, definition=definition_hash(metric),
+    )  # fmt: skip
+
+
+def suppressed(found: pd.DataFrame, people: NDArray[np.float64], min_n: int) -> pd.DataFrame:
+    """Suppress the rows that stand on fewer than `min_n` answers or on fewer than `min_n` people, shape (rows,)."""
+    least = np.fmin(found["n"].to_numpy(dtype=float), people)
+    hidden = results.suppress(found.assign(n=least), min_n)
+    return results.conform(hidden.assign(n=found["n"]))
+
+
+def estimate(metric: Metric, moments: Moments, confidence: float) -> pd.DataFrame:
+    """Apply the formula of a metric's kind to moments of arrays; `share`, `mean`, `ratio`, `nps` and `rate`."""
+    if metric.kind == "nps":
+        return nps(*promoters_of(moments), confidence=confidence, n_eff=moments.effective_n)
+    if metric.kind == "share":
+        return share(moments.sums["y"], moments.rows, confidence=confidence, n_eff=moments.effective_n)
+    if metric.kind == "rate":
+        y, x, deff = moments.sums["y"], moments.sums["x"], moments.overdispersion
+        found = rate(y, x, confidence=confidence, scale=metric.scale, deff=deff)
+    else:
+        found = scaled((mean if metric.kind == "mean" else ratio)(moments, confidence=confidence), metric.scale)
+    return results.conform(found.assign(n=n_of(metric, moments)))
+
+
+def n_of(metric: Metric, moments: Moments) -> Numbers:
+    """Return what n counts: answers; people for rates over time at risk and ratios over people or another table."""
+    over = metric.denominator
+    at_risk = metric.kind == "rate" and over != "calendar_days"
+    people = at_risk or over == "customers" or isinstance(over, Part)
+    return moments.clusters if people else moments.rows
+
+
+def scaled(found: pd.DataFrame, scale: float) -> pd.DataFrame:
+    """Return the rows with estimate, standard error and limits times `scale`."""
+    numbers = ["estimate", "std_error", "conf_low", "conf_high"]
+    return found.assign(**{name: found[name] * scale for name in numbers})
+
+
+def promoters_of(moments: Moments) -> tuple[Numbers, Numbers, Numbers]:
+    """Return promoters, passives and detractors from sums of -1, 0 and 1."""
+    up, down = (moments.squares + moments.sums["y"]) / 2, (moments.squares - moments.sums["y"]) / 2
+    return up, moments.rows - up - down, down
+
+
+def _quantiles(metric: Metric, frame: pd.DataFrame, confidence: float) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Estimate the quantile of each period and level, and return the people behind each."""
+    parts, people = [], []
+    for (period, level), counts in frame.groupby(["period", "level"], sort=True):
+        found = quantile(counts["value"], metric.quantile, confidence=confidence, counts=counts["rows"])
+        customers, rows = float(counts["clusters"].iloc[0]), float(counts["rows"].sum())
+        note = found["note"].where(found["note"] != "", _RECUR if customers < rows else "")
+        parts.append(found.assign(period=period, level=level, note=note))
+        people.append(customers)
+    return results.concat(parts), np.asarray(people, dtype=float)

@@ -1,0 +1,156 @@
+"""The command line: what it prints, where it works, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import toy_workspace as toy
+from click.testing import CliRunner, Result
+
+from cxlib import cli, errors
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("check", "demo", "ingest", "snapshots", "run", "serve", "lab")
+
+
+def cx(*words: str) -> Result:
+    return CliRunner().invoke(cli.main, list(words))
+
+
+def whole(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-m", "cxlib.cli", *words], cwd=cwd, env=env, capture_output=True, text=True)
+
+
+def test_help_is_light_and_names_every_command() -> None:
+    code = (
+        "import sys\nfrom cxlib.cli import main\ntry:\n main(['--help'])\nexcept SystemExit:\n pass\n"
+        "heavy = {'pandas', 'numpy', 'seaborn', 'matplotlib', 'ibis', 'duckdb', 'papermill', 'pydantic', 'rich'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "HEAVY []" in done.stdout
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, cxlib\nprint(sorted({'pandas', 'ibis', 'pydantic'} & set(sys.modules)), 'open_run' in dir(cxlib))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[] True"
+
+
+def test_works_from_any_folder_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = toy.workspace(tmp_path)
+    monkeypatch.chdir(root / "notebooks" / "toy")
+    assert "no faults (1 metric, " in cx("check").output
+    monkeypatch.chdir(tmp_path.parent)
+    done = cx("check")
+    assert done.exit_code == 1
+    assert "error: " in done.output
+    assert cx("-w", str(root), "check").exit_code == 0
+
+
+def test_faults_are_listed_without_a_traceback(tmp_path: Path) -> None:
+    root = toy.workspace(tmp_path)
+    (root / "params" / "metrics" / "nps.yml").write_text("titel: x\n", encoding="utf-8")
+    done = cx("-w", str(root), "check")
+    assert done.exit_code == errors.ParamsError.exit_code == 3
+    assert "did you mean 'title'" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_run_and_snapshots(tmp_path: Path) -> None:
+    root = toy.workspace(tmp_path)
+    assert "No snapshot yet" in cx("-w", str(root), "snapshots").output
+    nothing = cx("-w", str(root), "run", "toy")
+    assert nothing.exit_code == errors.StoreError.exit_code
+    assert "cx demo" in nothing.output
+    toy.with_snapshot(root)
+    assert "0001-" in cx("-w", str(root), "snapshots").output
+
+    done = whole("run", "toy", "-p", "size=4", cwd=root / "notebooks")
+    assert done.returncode == 0, done.stderr
+    assert "Open reports/toy/2026-10/index.html" in done.stdout
+    assert "01_first: cell 4 of 4" in done.stderr
+    assert "02_second: done" in done.stderr
+    assert "Warning" not in done.stderr
+
+    assert "stands already" in cx("-w", str(root), "run", "toy", "-p", "size=4").output
+    for words, code, said in (
+        (("-p", "sise=4"), 2, "did you mean 'size'"),
+        (("-p", "size"), 2, "is not name=value"),
+        (("-p", "size=1", "-p", "size=2"), 2, "given twice"),
+        (("--period", "October"), 2, "'October'"),
+        (("--as-of", "0007-aaaaaa"), 5, "no snapshot"),
+    ):
+        refused = cx("-w", str(root), "run", "toy", "--force", *words)
+        assert (refused.exit_code, said in refused.output) == (code, True), refused.output
+
+
+def test_a_failed_run_ends_with_its_code(tmp_path: Path) -> None:
+    root = toy.with_snapshot(toy.workspace(tmp_path, first="1 / 0"))
+    done = whole("run", "toy", cwd=root)
+    assert done.returncode == errors.RunError.exit_code == 6
+    assert "01_first: ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "reports/_failed/toy/" in done.stderr
+
+
+def test_ingest_prints_what_became_of_every_row(demo_workspace: Path) -> None:
+    done = cx("-w", str(demo_workspace), "demo", "--customers", "400")
+    assert done.exit_code == 0
+    assert "stands already" in done.output
+    done = cx("-w", str(demo_workspace), "ingest", "demmo")
+    assert done.exit_code == 2
+    assert "did you mean 'demo'" in done.output
+    done = cx("-w", str(demo_workspace), "ingest", "demo")
+    assert done.exit_code == 0
+    assert "Nothing new: snapshot" in done.output
+    head = next(line for line in done.output.splitlines() if line.startswith("Table"))
+    assert head.split("  ")[0] == "Table"
+    assert all(w in head for w in ("rows in", "accepted", "rejected", "duplicated", "late"))
+    assert "data/quarantine/" in done.output
+    assert str(demo_workspace) not in done.output
+
+
+def test_what_is_unexpected_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken() -> Path:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(cli, "_root", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    done = cx("check")
+    assert done.exit_code == cli.UNEXPECTED
+    assert "RuntimeError: a defect" in done.output
+    assert "--debug" in done.output
+    (log,) = tmp_path.glob("cx-error-*.log")
+    assert "Traceback" in log.read_text(encoding="utf-8")
+    assert str(log) in done.output
+    assert isinstance(cx("--debug", "check").exception, RuntimeError)
+
+
+def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_root", interrupted)
+    done = cx("check")
+    assert done.exit_code == 130
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell pipe")
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    root = toy.with_snapshot(toy.workspace(tmp_path))
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f'{sys.executable} -c "import time; time.sleep(1); from cxlib.cli import main; main()" snapshots | true'
+    done = subprocess.run(["sh", "-c", command], cwd=root, env=env, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""

@@ -1,0 +1,146 @@
+"""The run that a notebook holds: exploring writes nothing, recording freezes, replaying needs the run folder alone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cxlib as cx
+from cxlib import results
+from cxlib.errors import RunError, UsageError
+from cxlib.reports import disclosure
+from cxlib.reports.record import Run
+
+PERIOD = "2026-10"
+
+
+@pytest.fixture
+def at_demo(demo_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(demo_workspace)
+    return demo_workspace
+
+
+def work(run: Run) -> pd.DataFrame:
+    """What a notebook does, in short."""
+    whole = run.measure(["nps", "csat_top2", "wait_p50"], months=3, compare=("previous", "year_ago", "target"))
+    cut = run.measure("nps", by=["region", "plan"], compare="previous")
+    return results.concat([whole, cut, run.measure("touchpoint_volume", by="delivered_late", compare="previous")])
+
+
+def test_recorded_and_replayed_are_equal_without_store_or_params(
+    at_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    run = cx.open_run("last", run_folder=str(folder), notebook="01_x")
+    assert run.period.label == PERIOD
+    frame, checks = work(run), run.check().frame
+    run.record(frame)
+    assert len(pd.read_parquet(folder / "results" / "01_x.parquet")) == len(frame)
+    assert disclosure.check(folder, dict.fromkeys(run.metrics, 10))["found"] == []
+
+    moved = shutil.move(folder, tmp_path / "published")
+    (moved / "run.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # no workspace here, nor above
+    before = {path: path.read_bytes() for path in moved.rglob("*") if path.is_file()}
+    again = cx.open_run("last", run_folder=str(moved), notebook="01_x")
+    pd.testing.assert_frame_equal(work(again), frame)
+    pd.testing.assert_frame_equal(again.check().frame, checks)
+    again.record(frame)
+    assert {path: path.read_bytes() for path in moved.rglob("*") if path.is_file()} == before
+    assert "shown again" in capsys.readouterr().out
+    with pytest.raises(RunError, match="does not hold nps by region"):
+        again.measure("nps", by="region")
+
+
+def test_levels_differences_and_their_order(at_demo: Path) -> None:
+    frame = cx.open_run(PERIOD).measure("nps", months=3, compare=("previous", "year_ago", "target"))
+    levels = frame[frame["comparison"] == "level"]
+    assert list(levels["period"]) == ["2026-08", "2026-09", PERIOD]
+    rest = frame[frame["comparison"] == "difference"]
+    assert set(rest["against"]) == {"2026-09", "2025-10", "target"}
+    assert set(rest["period"]) == {PERIOD}
+    own = {row["against"]: row["estimate"] for row in rest.to_dict("records")}
+    by_period = dict(zip(levels["period"], levels["estimate"], strict=True))
+    assert own["2026-09"] == pytest.approx(by_period[PERIOD] - by_period["2026-09"], abs=1e-9)
+    assert (frame["definition"] != "").all()
+
+
+def test_small_cells_are_hidden_before_they_are_frozen(at_demo: Path, tmp_path: Path) -> None:
+    run = cx.open_run(PERIOD, run_folder=str(tmp_path), notebook="n")
+    frame = run.measure("average_order_value", by=["region", "plan"], compare="previous")
+    small = frame[frame["status"] == "suppressed"]
+    assert len(small)
+    assert small[list(results.NUMBERS)].isna().all(axis=None)
+    assert not frame.duplicated(["period", "level", "comparison", "against"]).any()
+    (path,) = (tmp_path / "inputs" / "n").glob("average_order_value.region-plan.*.parquet")
+    frozen = pd.read_parquet(path)
+    hidden = frozen["rows"].isna()
+    numbers = [name for name in frozen if name not in ("metric", "period", "level")]
+    assert hidden.any()
+    assert frozen.loc[hidden, numbers].isna().all(axis=None)
+    assert frozen.loc[~hidden, "clusters"].min() >= 10
+
+
+def test_what_the_workspace_cannot_give_is_undefined_with_a_reason(at_demo: Path) -> None:
+    frame = cx.open_run(PERIOD).measure("touchpoint_volume", by="delivered_late", months=2, compare="previous")
+    assert list(frame["comparison"]) == ["level", "level", "difference"]
+    assert (frame["status"] == "undefined").all()
+    assert (frame["note"] != "").all()
+
+
+def test_names_are_checked(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    with pytest.raises(UsageError, match="no metric is called 'npss'; did you mean 'nps'"):
+        run.measure("npss")
+    with pytest.raises(UsageError, match="no segment is called 'regions'; did you mean 'region'"):
+        run.measure("nps", by="regions")
+    with pytest.raises(UsageError, match="no comparison is called 'last_year'"):
+        run.measure("nps", compare="last_year")
+    with pytest.raises(UsageError, match="months is 0"):
+        run.measure("nps", months=0)
+    with pytest.raises(UsageError, match="no notebook name"):
+        cx.open_run(PERIOD, run_folder="x")
+
+
+def test_exploring_writes_nothing_and_says_what_is_open(at_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path for path in at_demo.rglob("*") if path.is_file()}
+    run = cx.open_run()
+    run.record(run.measure(run.lead))
+    said = capsys.readouterr().out
+    assert "October 2026" in said
+    assert run.context.snapshot in said
+    assert "nothing is written" in said
+    assert {path for path in at_demo.rglob("*") if path.is_file()} == before
+    html = run._repr_html_()
+    for words in (run.context.workspace.company, "October 2026", run.context.snapshot, "responses"):
+        assert words in html.replace("&amp;", "&")
+    fresh = run.freshness().set_index("table")
+    assert fresh.loc["responses", "rows"] > 0
+    assert fresh.loc["responses", "warning"] == ""
+
+
+def test_old_data_are_warned_of(at_demo: Path) -> None:
+    run = cx.open_run("2027-03")
+    assert "nothing in March 2027" in set(run.freshness()["warning"])
+    assert "nothing in March 2027" in run._repr_html_()
+    frame = run.measure("nps", compare="previous")
+    assert set(frame["status"]) == {"undefined"}
+    checks = run.check().frame
+    assert "look" in set(checks.loc[checks["check"] == "freshness", "state"])
+
+
+def test_mask_hides_whole_cells_of_counts() -> None:
+    """A quantile's rows are counts per value; a cell is hidden as one, not value by value."""
+    moments = pd.DataFrame(
+        {
+            "period": PERIOD, "level": ["a", "a", "b", "b"], "value": [1.0, 2.0, 1.0, 9.0], "rows": [6, 6, 6, 3],
+            "missing": 0.0, "clusters": [10, 10, 9, 9],
+        }
+    )  # fmt: skip
+    masked = disclosure.mask(moments, 10)
+    assert list(masked["level"]) == ["a", "a", "b"]
+    assert np.isnan(masked.loc[2, ["value", "rows", "missing", "clusters"]].astype(float)).all()
