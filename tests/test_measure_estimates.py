@@ -273,6 +273,16 @@ class TestFromMoments:
             assert estimates.from_moments(metric(kind, unit), frame).empty
         assert estimates.from_moments(metric("quantile", "seconds"), frame.assign(value=[])).empty
 
+    def test_no_event_at_all_is_no_rate_of_zero(self) -> None:
+        """Nobody complained, or nobody wrote it down: a total cannot tell. A level beside others can."""
+        rate = metric("rate", "count", numerator="1", denominator={"table": "subscriptions", "value": "1", "time": "t"})
+        silent = self.sums([0.0] * 40).assign(rows=0.0)
+        assert estimates.from_moments(rate, silent).empty
+        assert estimates.from_moments(rate, silent, segment="region")["estimate"].item() == 0
+        assert changes.between(rate, silent, [("2026-10", "2026-09")]).empty
+        masked = silent.assign(rows=np.nan)
+        assert len(estimates.recorded(rate, masked, "all")) == 1
+
     def test_undefined_says_why(self) -> None:
         found = estimates.undefined(metric(), ["2026-09", "2026-10"], "this workspace has no table 'orders'")
         assert found["status"].tolist() == ["undefined"] * 2

@@ -76,7 +76,7 @@ def between(
         A result frame, `comparison = "difference"`, `against` the other period; one row per pair and level that either
         side has. Where one side is missing, and for quantiles, rows are `undefined`.
     """
-    sides = _sides(metric, frame, pairs)
+    sides = _sides(metric, estimates.recorded(metric, frame, segment), pairs)
     words = {"metric": metric.id, "segment": segment, "definition": definition or definition_hash(metric)}
     words |= {name: sides[name].astype(str) for name in ("period", "level", "against")}
     if sides.empty:

@@ -18,7 +18,10 @@ from cxlib.measure.formulas import mean, nps, quantile, rate, ratio, share
 from cxlib.measure.moments import Moments, Numbers
 from cxlib.params import Metric, Part, definition_hash
 
-__all__ = ["estimate", "from_moments", "mean", "nps", "quantile", "rate", "ratio", "share", "suppressed", "undefined"]
+__all__ = [
+    "estimate", "from_moments", "mean", "nps", "quantile", "rate", "ratio", "recorded", "share", "suppressed",
+    "undefined",
+]  # fmt: skip
 
 _RECUR = "several values of one customer are treated as independent"
 
@@ -56,6 +59,7 @@ def from_moments(
         over people or over another table it counts people.
     """
     intervals.check_confidence(confidence)
+    frame = recorded(metric, frame, segment)
     if metric.kind == "quantile":
         found, people = _quantiles(metric, frame, confidence)
     else:
@@ -65,6 +69,17 @@ def from_moments(
         people = frame["clusters"].to_numpy(dtype=float)
     found = results.label(found, metric=metric.id, segment=segment, definition=definition or definition_hash(metric))
     return suppressed(found, people, max(min_n, metric.min_n or 0))
+
+
+def recorded(metric: Metric, frame: pd.DataFrame, segment: str) -> pd.DataFrame:
+    """Leave out totals over another table in which nothing at all stands above the line.
+
+    No complaint in a whole period means that nobody complained, or that nobody wrote it down; the rows cannot tell, and
+    a rate of 0 would be read as good news. A level without a complaint beside others with some is a true zero and stays.
+    """
+    if segment != "all" or not isinstance(metric.denominator, Part):
+        return frame
+    return frame[~(frame["rows"] == 0)]
 
 
 def undefined(metric: Metric, periods: Sequence[str], reason: str, *, segment: str = "all") -> pd.DataFrame:
