@@ -6,6 +6,7 @@ this frame and nothing else.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -84,6 +85,11 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
 
 def empty() -> pd.DataFrame:
     """Return a result frame without rows."""
+    return _nothing().copy()
+
+
+@functools.cache
+def _nothing() -> pd.DataFrame:
     return frame(metric=np.array([], dtype=str))
 
 

@@ -1,0 +1,365 @@
+"""The command `cx`: parse, call, print. Everything heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from cxlib.errors import CxError, UsageError
+
+if TYPE_CHECKING:
+    from cxlib.reports.runner import Progress, RunOutcome
+
+INTERRUPTED, TERMINATED, UNEXPECTED = 130, 143, 70
+WORKSPACE_HELP = "A folder of the workspace; by default the current one, upward."
+
+
+class Commands(click.Group):
+    """The commands; every ending has its exit code, and what a user can mend no traceback."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; see `click.Command.main`."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            super().main(words, prog_name or "cx", complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except click.exceptions.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except CxError as error:
+            click.echo(f"error: {error.message}", err=True)
+            if error.hint:
+                click.echo(error.hint, err=True)
+            sys.exit(error.exit_code)
+        except (KeyboardInterrupt, click.exceptions.Abort):
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # the reader of our output has left, as in `cx snapshots | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except Exception as error:
+            if "--debug" in words:
+                raise
+            sys.exit(_unexpected(error, words))
+        sys.exit(0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--workspace", "-w", type=click.Path(file_okay=False, path_type=Path), default=None, help=WORKSPACE_HELP)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an unexpected error.")
+@click.version_option(package_name="cxlib", prog_name="cx", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context, workspace: Path | None) -> None:
+    """Customer-experience reports: raw exports in, a published report per period out."""
+    context.obj = {"workspace": workspace}
+
+
+def _root() -> Path:
+    """Return the workspace that the command is for."""
+    from cxlib.params import find_workspace
+
+    return find_workspace(click.get_current_context().obj["workspace"])
+
+
+@main.command()
+def check() -> None:
+    """Check every file of params/ and list all faults."""
+    from cxlib import params
+
+    root = _root()
+    found = params.load(root)
+    counts = {
+        "metric": len(found.metrics), "segment": len(found.segments), "source": len(found.sources),
+        "report": len(found.reports), "experiment": len(found.experiments), "touchpoint": len(found.touchpoints),
+    }  # fmt: skip
+    listed = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
+    click.echo(f"params/ of {found.workspace.company}: no faults ({listed})")
+
+
+@main.command()
+@click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True, help="Size of the company.")
+@click.option(
+    "--seed", type=int, default=None, help="Seed of the random numbers; the default is the documented company."
+)
+@click.option("--force", is_flag=True, help="Write the files again even where the same demo stands.")
+def demo(customers: int, seed: int | None, force: bool) -> None:
+    """Make the demo company and ingest it."""
+    from cxlib import params
+    from cxlib.data import demo as company
+    from cxlib.data.ingest import ingest as take_in
+
+    root, seed = _root(), company.SEED if seed is None else seed
+    found = params.load(root)
+    folder = root / "data" / "raw" / "demo"
+    if not force and _demo_stands(root, found.workspace.store, customers, seed):
+        click.echo(f"The demo of {customers:,} customers stands already; --force makes it again.")
+        return
+    with _steps() as say:
+        say(f"writing a company of {customers:,} customers")
+        company.write(folder, customers=customers, seed=seed)
+        report = take_in(root, found, "demo", progress=say)
+    _print_ingest(report)
+
+
+def _demo_stands(root: Path, store: str, customers: int, seed: int) -> bool:
+    """Say whether this very demo is in the store, from the files and the SQL that lie there now."""
+    import json
+    from hashlib import sha256
+
+    from cxlib.data.demo.files import MANIFEST
+    from cxlib.data.ledger import Ledger
+
+    folder, sql = root / "data" / "raw" / "demo", root / "params" / "sources" / "demo"
+    try:
+        made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    batches = [one.batch for one in Ledger.read(root / store) if one.batch.source == "demo"]
+    if not batches or (made.get("customers"), made.get("seed")) != (customers, seed):
+        return False
+    for name, checksum in batches[-1].files.items():
+        path = sql / name.removeprefix("params/") if name.startswith("params/") else folder / name
+        if not path.is_file() or sha256(path.read_bytes()).hexdigest() != checksum:
+            return False
+    return True
+
+
+@main.command()
+@click.argument("source")
+@click.option(
+    "--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the raw files."
+)
+def ingest(source: str, folder: Path | None) -> None:
+    """Read the raw files of SOURCE into the store and commit one snapshot."""
+    from cxlib import params
+    from cxlib.data.ingest import ingest as take_in
+
+    root = _root()
+    found = params.load(root)
+    with _steps() as say:
+        report = take_in(root, found, source, folder=folder, progress=say)
+    _print_ingest(report)
+
+
+@main.command()
+def snapshots() -> None:
+    """List the snapshots of the store."""
+    from cxlib import params
+    from cxlib.data.ledger import Ledger
+
+    root = _root()
+    found = Ledger.read(root / params.load(root).workspace.store)
+    if not found:
+        click.echo("No snapshot yet: run cx demo, or cx ingest SOURCE.")
+        return
+    rows = [
+        (one.id, one.created_at, one.batch.source, ", ".join(f"{n} {t.rows:,}" for n, t in sorted(one.tables.items())))
+        for one in found
+    ]
+    _table("", ("Snapshot", "Made (UTC)", "Source", "Rows by table"), rows)
+
+
+@main.command()
+@click.argument("pack")
+@click.option(
+    "--period", default="last", show_default=True, help="2026-10, 2026-Q3, 2026-W40, or last: the last complete one."
+)
+@click.option("--force", is_flag=True, help="Make it even where a good report stands; that one is kept aside.")
+@click.option("--as-of", default="", help="A snapshot id; by default the newest.")
+@click.option(
+    "--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the notebooks."
+)
+def run(pack: str, period: str, force: bool, as_of: str, given: tuple[str, ...]) -> None:
+    """Make the report of PACK for a period."""
+    values = _pairs(given)
+    root = _root()
+    from cxlib.reports.runner import run_pack
+
+    with _ended_by_sigterm(), _progress() as progress:
+        outcome = run_pack(root, pack, period, force=force, as_of=as_of, parameters=values, progress=progress)
+    _print_outcome(outcome, root)
+
+
+@main.command()
+@click.option("--port", type=int, default=8866, show_default=True, help="On this machine only.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def serve(port: int, no_browser: bool) -> None:
+    """Serve the published reports, and their notebooks as apps, on this machine."""
+    from cxlib.reports.serve import serve as start
+
+    start(_root(), port, browser=not no_browser, say=click.echo)
+
+
+@main.command()
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
+def lab(no_browser: bool, more: tuple[str, ...]) -> None:
+    """Open JupyterLab in the workspace; options after -- go to JupyterLab itself."""
+    from cxlib.reports.serve import lab as start
+
+    sys.exit(start(_root(), browser=not no_browser, more=more))
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """Read `name=value` options; a repeated name is an error, not a guess."""
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"-p {text} is not name=value")
+        if name in values:
+            raise UsageError(f"-p {name} is given twice")
+        values[name] = value
+    return values
+
+
+def _print_outcome(outcome: RunOutcome, root: Path) -> None:
+    """Say what stands and what to open."""
+    where = (outcome.folder / "index.html").relative_to(root).as_posix()
+    if outcome.state == "kept":
+        click.echo(f"{outcome.pack} {outcome.period} stands already, {outcome.reason}. --force makes it again.")
+    else:
+        seconds = outcome.manifest["seconds"]["total"]
+        snapshot = outcome.manifest["snapshot"]["id"]
+        click.echo(f"{outcome.pack} {outcome.period} made from snapshot {snapshot} in {seconds:.1f} s.")
+    if outcome.superseded:
+        click.echo(f"The report before it is kept in {outcome.superseded.relative_to(root).as_posix()}/.")
+    click.echo(f"Open {where}, or run cx serve.")
+
+
+def _print_ingest(report: Any) -> None:
+    """Print what came of every row, by table."""
+    names = ("rows_in", "accepted", "unchanged", "rejected", "duplicated", "late", "corrected")
+    rows = [(table, *(f"{getattr(counts, name):,}" for name in names)) for table, counts in report.tables.items()]
+    _table(report.source, ("Table", *(name.replace("_", " ") for name in names)), rows, numbers=True)
+    for table, common in report.reasons.items():
+        for why, times in common:
+            click.echo(f"rejected from {table}: {times:,} x {why}")
+    for note in report.notes:
+        click.echo(f"note: {note}")
+    if report.quarantine:
+        click.echo(f"Rejected rows, with every reason: {_relative(report.quarantine)}/")
+    if report.snapshot_id:
+        click.echo(f"{'New' if report.changed else 'Nothing new:'} snapshot {report.snapshot_id}.")
+    else:
+        click.echo("Nothing was accepted; the store is empty.")
+
+
+def _relative(path: Path) -> str:
+    root = _root()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False) -> None:
+    """Print a table: ruled on a terminal, plain columns in a log."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=title or None)
+        for place, name in enumerate(head):
+            table.add_column(name, justify="right" if numbers and place else "left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    widths = [max(len(str(line[i])) for line in (head, *rows)) for i in range(len(head))]
+    for line in (head, *rows):
+        cells = [
+            text.rjust(width) if numbers and place else text.ljust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[str], None]]:
+    """Tell steps of a longer command: with a spinner on a terminal, a line each in a log."""
+    if not sys.stderr.isatty():
+        yield lambda words: click.echo(words, err=True)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield lambda words: status.update(words)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Tell the cells of every notebook: a bar each on a terminal, a line each in a log."""
+    if not sys.stderr.isatty():
+        yield _line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(name: str, done: int, cells: int, state: str) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=cells)
+            words = name if state == "running" else f"{name}: {state}"
+            bars.update(tasks[name], completed=done, total=cells, description=words)
+
+        yield tell
+
+
+def _line(name: str, done: int, cells: int, state: str) -> None:
+    """Tell one step of a notebook as a line of a log."""
+    words = f"cell {done} of {cells}" if state == "running" else state
+    click.echo(f"{name}: {words}" if done else f"{name}: started", err=True)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block like an interrupt, so that what is under way is taken back."""
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+def _unexpected(error: Exception, words: Sequence[str]) -> int:
+    """Write the traceback of a defect to a file and say where it is."""
+    import tempfile
+    import traceback
+
+    handle, name = tempfile.mkstemp(prefix="cx-error-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"cx {' '.join(words)}\n{''.join(traceback.format_exception(error))}")
+    click.echo(f"error: something unexpected happened: {type(error).__name__}: {error}", err=True)
+    click.echo(f"This is a defect of cx. The details are in {name}; send that file when you report it.", err=True)
+    click.echo("cx --debug with the same command shows them here.", err=True)
+    return UNEXPECTED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Put a run together: tidy notebooks, pages, merged results, disclosure verdict, index, and `run.json` last."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxlib import results
+from cxlib.params.models import Metric
+from cxlib.periods import Period
+from cxlib.reports import disclosure, page, places, provenance
+from cxlib.reports.build import Build, moment
+from cxlib.reports.context import least
+from cxlib.reports.execute import Executed, libraries
+from cxlib.reports.parameters import Value, declared
+from cxlib.show import rows
+from cxlib.show.formats import Format, missing_words
+
+RESULTS = "results.parquet"
+
+
+def write_page(build: Build, done: Executed) -> None:
+    """Write the executed notebook and its page; an error stands on top of the page."""
+    tidy(done.notebook, build.root, build.folder)
+    libraries()[0].write(done.notebook, build.folder / f"{done.name}.ipynb")
+    banner = page.failure(scrub(done.error, build.root, build.folder)) if done.error else ""
+    title = page.first_heading(build.notebooks[done.name], done.name)
+    text = page.page(title, banner + page.notebook_body(done.notebook), build.shell(), current=f"{done.name}.html")
+    (build.folder / f"{done.name}.html").write_text(text, encoding="utf-8")
+
+
+def tidy(notebook: Any, root: Path, folder: Path) -> None:
+    """Take out of an executed notebook what is only true of this machine and this minute."""
+    for cell in notebook.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        for output in cell.get("outputs", []):
+            for key in ("text", "evalue", "traceback"):
+                if key in output:
+                    output[key] = _scrub_any(output[key], root, folder)
+            data = output.get("data", {})
+            for kind in [kind for kind in data if kind.startswith("text/")]:
+                data[kind] = _scrub_any(data[kind], root, folder)
+
+
+def _scrub_any(value: Any, root: Path, folder: Path) -> Any:
+    return [scrub(line, root, folder) for line in value] if isinstance(value, list) else scrub(value, root, folder)
+
+
+def scrub(text: str, root: Path, folder: Path) -> str:
+    """Take the folders of this machine out of a text, the longest first."""
+    package = Path(__file__).resolve().parents[2]
+    known = {
+        folder: "",
+        root: "",
+        package: "",
+        Path(sys.prefix): "python",
+        Path(tempfile.gettempdir()): "temporary",
+        Path.home(): "~",
+    }
+    for path, name in sorted(known.items(), key=lambda pair: -len(str(pair[0]))):
+        for spelled in {str(path), os.path.realpath(path)}:
+            if len(spelled) > 1:
+                text = text.replace(f"{spelled}{os.sep}", f"{name}/" if name else "")
+                text = text.replace(spelled, name or ".") if path in (folder, root) else text
+    return text
+
+
+def assemble(build: Build) -> dict[str, Any]:
+    """Write all that is left of a run, its manifest last; return the manifest."""
+    frame = _merge(build)
+    small = {name: least(build.params.workspace, metric) for name, metric in build.params.metrics.items()}
+    manifest = _manifest(build, disclosure.check(build.folder, small))
+    (build.folder / "index.html").write_text(_index(build, frame, manifest), encoding="utf-8")
+    manifest["outputs"] = provenance.checksums(build.folder, leave_out=[places.MANIFEST])
+    text = json.dumps(manifest, indent=1, ensure_ascii=False, default=str)
+    unfinished = build.folder / f"{places.MANIFEST}.part"
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    unfinished.replace(build.folder / places.MANIFEST)
+    return manifest
+
+
+def _merge(build: Build) -> pd.DataFrame:
+    """Merge what the notebooks recorded, in reading order, into one file."""
+    files = [build.folder / "results" / f"{name}.parquet" for name in build.notebooks]
+    frame = results.concat(pd.read_parquet(path) for path in files if path.is_file())
+    frame.to_parquet(build.folder / RESULTS, index=False)
+    shutil.rmtree(build.folder / "results", ignore_errors=True)
+    return frame
+
+
+def _manifest(build: Build, verdict: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of `run.json` but for the checksums."""
+    seconds = round(time.perf_counter() - build.started, 3)
+    executed = [build.executed[name] for name in build.notebooks]
+    errors = {done.name: scrub(done.error, build.root, build.folder) for done in executed if done.error}
+    seeds = {name: values["seed"] for name, values in _seeds(build).items()}
+    return {
+        "format": 1,
+        "pack": build.report.id,
+        "title": build.report.title,
+        "audience": build.report.audience,
+        "period": build.period.label,
+        "period_title": build.period.title,
+        "state": "failed" if errors or verdict["verdict"] != "passed" else "published",
+        "errors": errors,
+        "started_at": build.started_at.isoformat(),
+        "snapshot": {key: build.snapshot[key] for key in ("id", "created_at", "tables")},
+        "rows": build.snapshot["batches"],
+        "code": {"cxlib": provenance.versions().get("cxlib", ""), **provenance.code(build.root)},
+        "notebooks": build.notebook_hashes(),
+        "pages": {name: page.first_heading(notebook, name) for name, notebook in build.notebooks.items()},
+        "definitions": build.definitions(),
+        "parameters": {"given": build.given, "resolved": build.resolved},
+        "seeds": seeds,
+        "disclosure": verdict,
+        "versions": provenance.versions(),
+        "seconds": {"total": seconds} | {done.name: round(done.seconds, 3) for done in executed},
+    }
+
+
+def _seeds(build: Build) -> Mapping[str, Mapping[str, Value]]:
+    """Return the notebooks that have a seed among their parameters, with all that these resolve to."""
+    found = {}
+    for name, notebook in build.notebooks.items():
+        values = {key: one.default for key, one in declared(notebook, name).items()} | build.resolved.get(name, {})
+        if "seed" in values:
+            found[name] = values
+    return found
+
+
+def _index(build: Build, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
+    """Return the page that opens a report: headline, pages, provenance."""
+    title = f"{build.report.title}, {build.period.title}"
+    parts = [f"<h1>{escape(title)}</h1>"]
+    parts += [page.failure(error, f"{name} stopped with an error") for name, error in manifest["errors"].items()]
+    parts += [page.failure(reason, "Not published") for reason in manifest["disclosure"]["found"]]
+    parts.append(
+        headline(frame, build.metrics(), build.period, build.params.workspace.currency, build.params.workspace.locale)
+    )
+    pages = [
+        (f"{name}.html", page.first_heading(notebook, name), page.first_paragraph(notebook))
+        for name, notebook in build.notebooks.items()
+    ]
+    parts += ["<h2>Pages</h2>", page.links(pages), "<h2>Where this comes from</h2>", _facts(build, manifest)]
+    return page.page(title, "\n".join(parts), build.shell(), current="index.html")
+
+
+def headline(frame: pd.DataFrame, metrics: Mapping[str, Metric], period: Period, currency: str, locale: str) -> str:
+    """Return the table of the headline metrics: level, interval, change since the period before, gap to the target."""
+    form = Format(currency, locale)
+    lines = []
+    for name, metric in metrics.items():
+        level = rows.level(frame, name, period.label)
+        if level is None:
+            continue
+        words = missing_words(level)
+        value = words or form.value(level["estimate"], metric.unit)
+        limits = "" if words else form.interval(level["conf_low"], level["conf_high"], metric.unit)
+        changes = [_change(frame, metric, period, against, form) for against in (period.previous().label, "target")]
+        lines.append((metric.title, value, limits, *changes))
+    head = ("Metric", "Value", "Interval", f"Change since {period.previous().title}", "Against target")
+    return "<h2>At a glance</h2>" + page.plain_table("", head, lines, numbers=(1,)) if lines else ""
+
+
+def _change(frame: pd.DataFrame, metric: Metric, period: Period, against: str, form: Format) -> str:
+    """Return a difference in words: the number, and the verdict by shape and words."""
+    row = rows.change(frame, metric.id, period.label, against)
+    if row is None:
+        return ""
+    shape, words, _ = rows.verdict(row, metric)
+    said = " ".join(filter(None, (shape, words)))
+    return missing_words(row) or " · ".join(filter(None, (form.change(row["estimate"], metric.unit), said)))
+
+
+def _facts(build: Build, manifest: Mapping[str, Any]) -> str:
+    """Return the provenance of a run, for people."""
+    code, last = manifest["code"], build.period.next_day - timedelta(days=1)
+    commit = (
+        f"commit {code['commit'][:12]}{', with changes not committed' if code['dirty'] else ''}"
+        if code["commit"]
+        else ""
+    )
+    tables = ", ".join(f"{name} {table['rows']:,}" for name, table in sorted(manifest["snapshot"]["tables"].items()))
+    pairs = {
+        "Period": f"{build.period.title} ({build.period.first_day} to {last}, {build.params.workspace.timezone})",
+        "Data": f"snapshot {manifest['snapshot']['id']} of {moment(manifest['snapshot']['created_at'])}",
+        "Rows": tables,
+        "Code": ", ".join(filter(None, (f"cxlib {code['cxlib']}" if code["cxlib"] else "", commit))),
+        "Parameters": ", ".join(f"{name} = {value}" for name, value in build.given.items()),
+        "Small groups": f"below {build.params.workspace.min_n} customers no number is shown; metrics may ask for more",
+        "Files": "results.parquet, run.json, figures/, inputs/",
+    }
+    return page.facts(pairs)

@@ -1,0 +1,59 @@
+"""A run in the making, as the runner and the pages share it. Light: no pandas, so that kernels start first."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cxlib import params as parameters_of
+from cxlib.params.models import Metric, Params, Report
+from cxlib.periods import Period
+from cxlib.reports import page, provenance
+from cxlib.reports.execute import Executed
+from cxlib.reports.parameters import Value
+
+
+def moment(text: str) -> str:
+    """Return an ISO time as people read it, to the minute."""
+    return text[:16].replace("T", " ")
+
+
+@dataclass
+class Build:
+    """A run in the making: what was asked, from what it is made, and what has been executed so far."""
+
+    root: Path
+    params: Params
+    report: Report
+    period: Period
+    snapshot: dict[str, Any]
+    folder: Path
+    notebooks: dict[str, Any]
+    given: dict[str, Any]
+    resolved: dict[str, dict[str, Value]] = field(default_factory=dict)
+    executed: dict[str, Executed] = field(default_factory=dict)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    started: float = field(default_factory=time.perf_counter)
+
+    def notebook_hashes(self) -> dict[str, str]:
+        """Return notebook name -> hash of its cells as they stand in the workspace."""
+        return {name: provenance.notebook_hash(notebook) for name, notebook in self.notebooks.items()}
+
+    def definitions(self) -> dict[str, str]:
+        """Return metric id -> hash of its definition."""
+        return {name: parameters_of.definition_hash(metric) for name, metric in self.params.metrics.items()}
+
+    def metrics(self) -> dict[str, Metric]:
+        """Return the pack's metrics, in the order of its YAML."""
+        return {name: self.params.metrics[name] for name in self.report.metrics}
+
+    def shell(self) -> page.Shell:
+        """Return what the pages of this run share."""
+        pages = {f"{name}.html": page.first_heading(notebook, name) for name, notebook in self.notebooks.items()}
+        data = f"Snapshot {self.snapshot['id']} of {moment(self.snapshot['created_at'])}"
+        line = f"{data} · made {self.started_at:%Y-%m-%d %H:%M} UTC"
+        space = self.params.workspace
+        return page.Shell(space.company, self.report.title, self.period.title, {"index.html": "Overview"} | pages, line)

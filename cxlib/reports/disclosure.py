@@ -1,0 +1,89 @@
+"""What may be published: small cells hidden, and no identifier among the frozen inputs. Publishing fails closed.
+
+Secondary suppression, the scan for personal data in texts, and the remedies come with the publishing issue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxlib import contract
+
+IDENTIFIERS = frozenset(
+    column.name for table in contract.TABLES.values() for column in table.columns if column.name.endswith("_id")
+) | {"referred_by"}
+
+
+def mask(moments: pd.DataFrame, min_n: int) -> pd.DataFrame:
+    """Hide every number of the cells that hold fewer than `min_n` distinct customers.
+
+    Parameters
+    ----------
+    moments
+        One row per period and level, or one per value within these; with `clusters`, the cell's distinct customers.
+    min_n
+        The least number of customers that may be shown.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same columns; a hidden cell is one row with its labels and nothing else.
+    """
+    keys = ["period", "level"]
+    small = moments["clusters"] < min_n
+    hidden = moments.loc[small].drop_duplicates(keys)
+    blank = [name for name in moments.columns if name not in keys]
+    hidden = hidden.assign(**dict.fromkeys(blank, pd.NA)).astype(dict.fromkeys(blank, "Float64"))
+    shown = moments.loc[~small].astype(dict.fromkeys(blank, "Float64"))
+    return pd.concat([shown, hidden], ignore_index=True).astype(dict.fromkeys(blank, "float64"))
+
+
+def hidden(moments: pd.DataFrame) -> pd.Series[Any]:
+    """Tell which rows of masked moments are hidden cells."""
+    return moments["rows"].isna()
+
+
+def check(folder: Path, min_n: Mapping[str, int]) -> dict[str, Any]:
+    """Look through the frozen inputs of a run.
+
+    Parameters
+    ----------
+    folder
+        Of the run; its `inputs/` are looked at.
+    min_n
+        Metric id -> the least number of customers that may be shown.
+
+    Returns
+    -------
+    dict
+        `verdict` (`passed` or `refused`), `found` (every reason, with its file), `checked` (number of files).
+    """
+    files = sorted((folder / "inputs").rglob("*.parquet"))
+    found = [f"{path.relative_to(folder).as_posix()}: {reason}" for path in files for reason in _faults(path, min_n)]
+    return {"verdict": "refused" if found else "passed", "found": found, "checked": len(files)}
+
+
+def _faults(path: Path, min_n: Mapping[str, int]) -> list[str]:
+    """Return what may not be published in one frozen file; a file that cannot be read is a reason too."""
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        return [f"cannot be read ({type(error).__name__})"]
+    ids = sorted(set(table.columns) & IDENTIFIERS)
+    faults = [f"holds the identifier {name}" for name in ids]
+    lacking = sorted({"metric", "period", "level", "rows", "clusters"} - set(table.columns))
+    if lacking:
+        return [*faults, f"is no frame of moments: {', '.join(lacking)} missing"]
+    for metric, part in table.groupby("metric"):
+        if str(metric) not in min_n:
+            faults.append(f"holds the unknown metric {metric}")
+            continue
+        shown = part.loc[~hidden(part)]
+        small = int((shown["clusters"] < min_n[str(metric)]).sum())
+        if small:
+            faults.append(f"{small} cells of {metric} with fewer than {min_n[str(metric)]} customers")
+    return faults

@@ -1,0 +1,190 @@
+"""Execute one notebook with papermill, in a kernel of its own, and nothing else: no files are written here.
+
+Several may run at once from threads of one process: the work is in the kernels, so papermill is imported once.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxlib.reports.parameters import Value
+
+KERNEL = "python3"
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_ENGINE = "cx"
+_register_once = threading.Lock()
+_clients: set[Any] = set()  # of the notebooks under way
+
+# called with the cells done and the cells of the notebook
+OnCell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Executed:
+    """An executed notebook: its content with outputs, its seconds, and the error that stopped it ('' for none)."""
+
+    name: str
+    notebook: Any
+    seconds: float
+    error: str = ""
+
+
+def execute(
+    name: str,
+    notebook: Any,
+    parameters: Mapping[str, Value],
+    folder: Path,
+    on_cell: OnCell,
+    *,
+    timeout: int | None = None,
+) -> Executed:
+    """Run all cells of a notebook with `folder` as working directory.
+
+    Parameters
+    ----------
+    name
+        For messages.
+    notebook
+        As nbformat reads it; it is not changed.
+    parameters
+        Checked values of declared parameters only (`parameters.resolve`).
+    folder
+        Working directory of the kernel.
+    on_cell
+        Told after every cell.
+    timeout
+        Seconds a cell may take; None for no limit.
+
+    Returns
+    -------
+    Executed
+        With `error` set where a cell failed, the kernel died or did not start; never raises for these.
+    """
+    papermill = libraries()[1]
+    kept: dict[str, Any] = {"notebook": notebook}
+    started, error = time.perf_counter(), ""
+    try:
+        papermill.execute_notebook(
+            _named(copy.deepcopy(notebook)), None, parameters=dict(parameters), engine_name=_ENGINE, kernel_name=KERNEL,
+            progress_bar=False, log_output=False, kept=kept, folder=str(folder), on_cell=on_cell,
+            execution_timeout=timeout,
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as failure:
+        error = f"{failure.ename}: {failure.evalue}".strip(": ")
+    except Exception as failure:  # a dead kernel, a timeout: whatever nbclient and the kernel may raise
+        error = f"{type(failure).__name__}: {failure}"
+    finally:
+        _close_loop()
+    return Executed(name, _named(kept["notebook"]), time.perf_counter() - started, _first_line(error))
+
+
+def _close_loop() -> None:
+    """Close the event loop that nbclient opened for this thread; it leaves it open."""
+    from jupyter_core.utils import ensure_event_loop
+
+    ensure_event_loop().close()
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _named(notebook: Any) -> Any:
+    """Give the executed notebook the ordinary kernel, so that it opens anywhere."""
+    notebook.metadata["kernelspec"] = {"name": KERNEL, "display_name": "Python 3 (ipykernel)", "language": "python"}
+    notebook.metadata.pop("papermill", None)  # paths of this machine, and a verdict not to be trusted (`TRAPS`)
+    return notebook
+
+
+def kernel_environment() -> dict[str, str]:
+    """Return the environment of a kernel: this one's, one BLAS thread, and this very package importable."""
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    threads = {name: os.environ.get(name, "1") for name in _THREADS}
+    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONSAFEPATH": "1"}
+
+
+def libraries() -> tuple[Any, Any]:
+    """Import nbformat and papermill, the latter with our engine registered; return both.
+
+    `jsonschema` compiles the grammars of `rfc3987_syntax` on import, 1.2 s of processor time, to check IRIs that no
+    notebook schema has. Hidden for the time of the import it goes without, as it does where the package is absent.
+    """
+    with _register_once:
+        if "jsonschema" not in sys.modules and "rfc3987_syntax" not in sys.modules:
+            sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+            try:
+                import papermill
+            finally:
+                del sys.modules["rfc3987_syntax"]
+        import nbformat
+        import papermill
+        from papermill.engines import papermill_engines
+
+        papermill_engines.register(_ENGINE, _engine())
+    return nbformat, papermill
+
+
+def stop_all() -> None:
+    """Kill the kernels of all notebooks under way; their `execute` returns with an error."""
+    for client in list(_clients):
+        process = getattr(getattr(client.km, "provisioner", None), "process", None)
+        if process is not None:
+            process.kill()
+
+
+def _engine() -> type:
+    """Return the engine: papermill's own, with our kernel settings and without its save at every cell."""
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine
+    from traitlets.config import Config
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(
+            cls, nb_man: Any, kernel_name: str, *, kept: dict[str, Any], folder: str, on_cell: OnCell, **options: Any
+        ) -> None:
+            kept["notebook"] = nb_man.nb
+            _report_cells(nb_man, on_cell)
+            client = PapermillNotebookClient(
+                nb_man,
+                kernel_name=kernel_name,
+                timeout=options.get("execution_timeout"),
+                startup_timeout=options.get("start_timeout", 60),
+                shutdown_kernel="immediate",  # a graceful stop takes a second; nothing is left to be saved
+                resources={"metadata": {"path": folder}},
+                # ipykernel warns into the outputs about plain TCP, rightly: encrypt
+                config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+            )
+            _clients.add(client)
+            try:
+                client.execute(env=kernel_environment())
+            finally:
+                _clients.discard(client)
+
+    return Engine
+
+
+def _report_cells(nb_man: Any, on_cell: OnCell) -> None:
+    """Tell `on_cell` of every cell that completes."""
+    total, complete = len(nb_man.nb.cells), nb_man.cell_complete
+
+    def tell(cell: Any, cell_index: int | None = None, **rest: Any) -> None:
+        complete(cell, cell_index=cell_index, **rest)
+        on_cell((cell_index or 0) + 1, total)
+
+    nb_man.cell_complete = tell

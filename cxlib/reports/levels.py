@@ -1,0 +1,148 @@
+"""From masked moments to rows of a result frame: levels, differences, and a reason for each absent number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cxlib import results
+from cxlib.params.models import Metric
+from cxlib.periods import Period
+from cxlib.reports.disclosure import hidden
+
+COMPARE: dict[str, Callable[[Period], Period]] = {
+    "previous": lambda period: period.previous(),
+    "year_ago": lambda period: period.year_ago(),
+    "target": lambda period: period,  # compared with a number, not with a period
+}
+_HIDDEN = "fewer customers than may be shown"
+
+
+def measured(
+    metric: Metric,
+    moments: pd.DataFrame | str,
+    shown: Sequence[Period],
+    others: Sequence[Period],
+    *,
+    target: bool,
+    confidence: float,
+    min_n: int,
+    segment: str,
+    definition: str,
+) -> pd.DataFrame:
+    """Return the rows of one metric.
+
+    Parameters
+    ----------
+    metric
+        The definition.
+    moments
+        Masked moments of all periods, or the reason why there are none.
+    shown
+        The periods whose levels are wanted, oldest first; differences are of the last one.
+    others
+        The periods it is compared with.
+    target
+        Whether it is compared with the metric's target.
+    confidence
+        Of the intervals; differences are tested at one minus this.
+    min_n
+        The least number of customers that may be shown.
+    segment
+        Name of the dimension, `all` for the whole.
+    definition
+        Hash of the metric's definition.
+    """
+    labels, own = [period.label for period in shown], shown[-1].label
+    against = [period.label for period in others]
+    about = {"metric": metric.id, "segment": segment, "definition": definition}
+    if isinstance(moments, str):
+        return _without(labels, own, against, results.UNDEFINED, moments, about)
+    from cxlib.measure import changes, estimates
+
+    visible = moments.loc[~hidden(moments)]
+    parts = [_gaps(moments, labels, about), _masked_levels(moments, labels, about)]
+    levels = estimates.from_moments(
+        metric, visible, confidence=confidence, min_n=min_n, segment=segment, definition=definition
+    )
+    parts.append(levels.loc[levels["period"].isin(labels)])
+    pairs = [(own, other) for other in against]
+    found = changes.between(
+        metric, visible, pairs, confidence=confidence, alpha=1 - confidence, min_n=min_n, segment=segment,
+        definition=definition,
+    )  # fmt: skip
+    masked = _masked_differences(moments, pairs, about)
+    parts += [_but(found, masked), masked]
+    if target and metric.target is not None:
+        parts.append(
+            changes.to_target(metric, levels.loc[levels["period"] == own], confidence=confidence, alpha=1 - confidence)
+        )
+    return _in_order(results.concat(parts), labels)
+
+
+def _without(
+    labels: Sequence[str], own: str, against: Sequence[str], status: str, note: str, about: dict[str, str]
+) -> pd.DataFrame:
+    """Return rows without numbers: one per period and one per comparison."""
+    levels = results.frame(period=list(labels), status=status, note=note, **about)
+    if not against:
+        return levels
+    rows = results.frame(period=own, against=list(against), comparison="difference", status=status, note=note, **about)
+    return results.concat([levels, rows])
+
+
+def _gaps(moments: pd.DataFrame, labels: Sequence[str], about: dict[str, str]) -> pd.DataFrame:
+    """Return an undefined row for every period that has no rows at all."""
+    absent = [label for label in labels if label not in set(moments["period"])]
+    return _without(absent, "", (), results.UNDEFINED, "no rows in this period", about) if absent else results.empty()
+
+
+def _masked_levels(moments: pd.DataFrame, labels: Sequence[str], about: dict[str, str]) -> pd.DataFrame:
+    """Return a suppressed row for every hidden cell of the periods shown."""
+    cells = moments.loc[hidden(moments) & moments["period"].isin(labels)]
+    if cells.empty:
+        return results.empty()
+    periods, levels = cells["period"].to_numpy(), cells["level"].to_numpy()
+    return results.frame(period=periods, level=levels, status=results.SUPPRESSED, note=_HIDDEN, **about)
+
+
+def _masked_differences(moments: pd.DataFrame, pairs: Sequence[tuple[str, str]], about: dict[str, str]) -> pd.DataFrame:
+    """Return a suppressed row for every difference with a hidden cell on either side."""
+    cells = moments.loc[hidden(moments)]
+    if cells.empty:
+        return results.empty()
+    by_period = {label: set(part["level"]) for label, part in cells.groupby("period")}
+    parts = []
+    for own, other in pairs:
+        levels = np.array(sorted(by_period.get(own, set()) | by_period.get(other, set())), dtype=str)
+        parts.append(
+            results.frame(
+                period=own,
+                against=other,
+                level=levels,
+                comparison="difference",
+                status=results.SUPPRESSED,
+                note=_HIDDEN,
+                **about,
+            )
+        )
+    return results.concat(parts)
+
+
+def _but(found: pd.DataFrame, masked: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences whose cells are not among the masked ones."""
+    keys = ["period", "against", "level"]
+    taken = pd.MultiIndex.from_frame(masked[keys])
+    return found.loc[~pd.MultiIndex.from_frame(found[keys]).isin(taken)]
+
+
+def _in_order(frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Return levels before differences, periods oldest first, levels by name."""
+    rank = {label: place for place, label in enumerate(labels)}
+    keys = frame.assign(
+        _kind=(frame["comparison"] != "level").astype(int), _at=frame["period"].map(rank).fillna(len(rank))
+    )
+    order = keys.sort_values(["_kind", "_at", "against", "level"], kind="stable").index
+    return frame.loc[order].reset_index(drop=True)

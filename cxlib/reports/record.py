@@ -1,0 +1,298 @@
+"""The run as a notebook holds it: what it is about, its numbers by name, its checks, and what it leaves behind.
+
+One object for three lives: exploring (nothing is written), recording (inputs, figures and results go into the run
+folder) and replaying (a published run folder is read, nothing else is touched).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cxlib import params as parameters
+from cxlib import results
+from cxlib.errors import UsageError, did_you_mean
+from cxlib.params.models import Metric, Segment, Touchpoint
+from cxlib.periods import Period
+from cxlib.reports import page
+from cxlib.reports.build import moment
+from cxlib.reports.context import Context, gather, open_store
+from cxlib.reports.inputs import Frozen, Inputs
+from cxlib.reports.levels import COMPARE, measured
+
+if TYPE_CHECKING:
+    from cxlib.data.store import Store
+    from cxlib.show.charts import Chart
+
+
+def open_run(
+    period: str = "last", *, as_of: str = "", pack: str = "monthly", run_folder: str = "", notebook: str = ""
+) -> Run:
+    """Open a run and show what it is about.
+
+    Parameters
+    ----------
+    period
+        `2026-10`, `2026-Q3`, `2026-W40`, or `last`: the last complete period of the data.
+    as_of
+        A snapshot id; '' for the newest.
+    pack
+        A pack of `params/reports/`; its metrics are the default of `Run.measure`.
+    run_folder
+        Where a run is recorded or replayed; '' while exploring: then nothing is written.
+    notebook
+        The notebook's own name, `01_scorecard`; needed with a run folder.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    UsageError, ParamsError, StoreError
+        For an unknown pack or period, faults in `params/`, or a store that is empty or lacks the snapshot.
+    """
+    if run_folder and not notebook:
+        raise UsageError("open_run got a run_folder but no notebook name", hint='Add notebook="01_scorecard".')
+    frozen = Frozen(Path(run_folder) if run_folder else None, notebook)
+    context, opened = frozen.context(), None
+    if context is None:
+        root = parameters.find_workspace()
+        params = parameters.load(root)
+        opened = open_store(root, params, as_of)
+        context = gather(params, pack, period, opened)
+        frozen.keep_context(context)
+
+    def reopen() -> Store:
+        if opened is not None:
+            return opened
+        root = parameters.find_workspace()
+        return open_store(root, parameters.load(root), context.snapshot)
+
+    run = Run(context, Inputs(context, frozen, reopen))
+    _display(run._repr_html_(), str(run))
+    return run
+
+
+class Run:
+    """An open run. Made by `open_run`.
+
+    Attributes
+    ----------
+    period
+        The period it is about.
+    metrics
+        Metric id -> definition, as frozen with the run.
+    touchpoints
+        The taxonomy, likewise.
+    """
+
+    def __init__(self, context: Context, inputs: Inputs) -> None:
+        self.context = context
+        self.period = Period.parse(context.period)
+        self.metrics: Mapping[str, Metric] = context.metrics
+        self.touchpoints: Mapping[str, Touchpoint] = context.touchpoints
+        self._inputs = inputs
+        self._seen: dict[str, tuple[float, float]] = {}  # metric -> rows, missing rows of the period
+
+    @property
+    def lead(self) -> str:
+        """The id of the pack's first metric, the one that the report leads with."""
+        return self.context.report.metrics[0]
+
+    def measure(
+        self,
+        metrics: Sequence[str] | str | None = None,
+        by: str | Sequence[str] = "all",
+        months: int = 1,
+        compare: Sequence[str] | str = (),
+    ) -> pd.DataFrame:
+        """Return estimates and differences of named metrics.
+
+        Parameters
+        ----------
+        metrics
+            Metric ids; None for the pack's own.
+        by
+            `all`, a segment, or two segments at once.
+        months
+            How many periods, the run's own the last of them.
+        compare
+            Any of `previous`, `year_ago`, `target`: differences of the run's own period.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A result frame: a `level` row per metric, period and level, then the `difference` rows. Cells that are too
+            small are `suppressed`, what the workspace cannot give is `undefined` with a note.
+
+        Raises
+        ------
+        UsageError
+            For an unknown metric, segment or comparison.
+        """
+        names = [metrics] if isinstance(metrics, str) else list(metrics or self.context.report.metrics)
+        wanted = [self._known(name, self.metrics, "metric") for name in names]
+        cuts = [] if by == "all" else [by] if isinstance(by, str) else list(by)
+        segments = [self._known(name, self.context.segments, "segment") for name in cuts]
+        against = [compare] if isinstance(compare, str) else list(compare)
+        for name in against:
+            self._known(name, COMPARE, "comparison")
+        if months < 1:
+            raise UsageError(f"months is {months}; it counts periods, from 1")
+        from cxlib.measure import changes
+
+        parts = [self._one(metric, segments, self.period.last(months), against) for metric in wanted]
+        level = self.context.workspace.confidence
+        return changes.judge(results.concat(parts), wanted, alpha=1 - level, confidence=level)
+
+    def _one(
+        self, metric: Metric, segments: Sequence[Segment], shown: Sequence[Period], against: Sequence[str]
+    ) -> pd.DataFrame:
+        """Return the rows of one metric; `measure` says the rest."""
+        others = [COMPARE[name](self.period) for name in against if name != "target"]
+        moments = self._inputs.moments(metric, segments, sorted({*shown, *others}))
+        self._remember(metric, moments)
+        return measured(
+            metric,
+            moments,
+            shown,
+            others,
+            target="target" in against,
+            confidence=self.context.workspace.confidence,
+            min_n=self.context.least(metric),
+            segment=" x ".join(segment.id for segment in segments) or "all",
+            definition=self.context.definitions[metric.id],
+        )
+
+    @staticmethod
+    def _known(name: str, known: Mapping[str, Any], what: str) -> Any:
+        if name not in known:
+            raise UsageError(
+                f"no {what} is called '{name}'{did_you_mean(name, known)}", hint=f"There are {', '.join(known)}."
+            )
+        return known[name]
+
+    def _remember(self, metric: Metric, moments: pd.DataFrame | str) -> None:
+        """Keep the row counts of the run's own period for `check`; the first request of a metric counts."""
+        if isinstance(moments, str) or metric.id in self._seen:
+            return
+        own = moments.loc[moments["period"] == self.period.label]
+        missing = own.drop_duplicates("level")["missing"] if metric.kind == "quantile" else own["missing"]
+        self._seen[metric.id] = (float(own["rows"].sum()), float(missing.sum()))
+
+    def freshness(self) -> pd.DataFrame:
+        """Return one row per table: `table`, `rows`, `newest` (UTC), `warning`."""
+        return pd.DataFrame([item.model_dump() for item in self.context.freshness])
+
+    def check(self) -> Shown:
+        """Check rows, missing share and freshness against the limits of `workspace.yml`.
+
+        What was measured so far is checked; before anything was, the pack's own metrics are.
+
+        Returns
+        -------
+        Shown
+            Its `frame` has the columns `check`, `what`, `found`, `limit`, `state` (`ok` or `look`).
+        """
+        for name in () if self._seen else self.context.report.metrics:
+            metric = self.metrics[name]
+            self._remember(metric, self._inputs.moments(metric, (), [self.period]))
+        limits = self.context.workspace.checks
+        lines = []
+        for name, (count, missing) in self._seen.items():
+            share = missing / (count + missing) if count + missing else 0.0
+            few, lost = count < limits.min_rows, share > limits.max_missing_share
+            lines.append(("rows", name, f"{count:,.0f}", f"at least {limits.min_rows:,}", "look" if few else "ok"))
+            lines.append(
+                ("missing", name, f"{share:.1%}", f"at most {limits.max_missing_share:.0%}", "look" if lost else "ok")
+            )
+        for item in self.context.freshness:
+            state = "look" if item.warning else "ok"
+            lines.append(("freshness", item.table, item.warning or item.newest, f"{limits.max_age_days} days", state))
+        frame = pd.DataFrame(lines, columns=["check", "what", "found", "limit", "state"])
+        return Shown(frame, _checks_html(frame))
+
+    def show(self, fig: Chart, name: str) -> None:
+        """Show a chart with its alt text, and save it to `figures/` (PNG and SVG) while recording."""
+        from cxlib.show import charts
+
+        frozen = self._inputs.frozen
+        if frozen.recording and frozen.run_folder:
+            charts.save(fig, frozen.run_folder / "figures", f"{frozen.notebook}-{name}")
+        _display(charts.html(fig, name=name), charts.alt_text(fig))
+
+    def table(self, html: str) -> None:
+        """Show a table that `cxlib.tables` made, or any other HTML text."""
+        _display(html, "a table")
+
+    def record(self, *frames: pd.DataFrame) -> None:
+        """Record result frames as this notebook's numbers, and say what was recorded; always the last cell."""
+        frame, frozen = results.concat(frames), self._inputs.frozen
+        words = f"{len(frame):,} rows of {frame['metric'].nunique()} metrics"
+        if not (frozen.recording and frozen.run_folder):
+            why = "a published run is shown again" if frozen.published else "no run folder, nothing is written"
+            return _display(f'<p class="note">{words} ({why}).</p>', f"{words} ({why})")
+        folder = frozen.run_folder / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(folder / f"{frozen.notebook}.parquet", index=False)
+        return _display(f'<p class="note">Recorded: {words}.</p>', f"Recorded: {words}.")
+
+    def __str__(self) -> str:
+        context = self.context
+        head = f"{context.workspace.company}: {context.report.title}, {self.period.title}, snapshot {context.snapshot}"
+        return "\n".join([head, *(f"{item.table}: {item.warning}" for item in context.freshness if item.warning)])
+
+    def _repr_html_(self) -> str:
+        context = self.context
+        about = f"{context.report.title} · snapshot {context.snapshot} of {moment(context.created_at)}"
+        title = f"{context.workspace.company} · {self.period.title}"
+        head = f"<p><strong>{escape(title)}</strong></p><p>{escape(about)}</p>"
+        warnings = "".join(
+            f'<p class="warning">{escape(f"{item.table}: {item.warning}")}</p>'
+            for item in context.freshness
+            if item.warning
+        )
+        lines = [(item.table, f"{item.rows:,}", item.newest) for item in context.freshness if item.rows]
+        table = page.plain_table("", ("Table", "Rows", "Newest event (UTC)"), lines, numbers=(1,))
+        folded = f"<details><summary>Data behind this page</summary>{table}</details>" if table else ""
+        return f'<div class="run-box">{head}{warnings}{folded}</div>'
+
+
+class Shown:
+    """A table with its own look: `frame` for code, HTML for people."""
+
+    def __init__(self, frame: pd.DataFrame, html: str) -> None:
+        self.frame = frame
+        self._html = html
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+    def __repr__(self) -> str:
+        return self.frame.to_string(index=False)
+
+
+def _checks_html(frame: pd.DataFrame) -> str:
+    """Return the checks: what needs a look first and open, the rest folded."""
+    head = ("Check", "What", "Found", "Limit", "State")
+    look = frame.loc[frame["state"] == "look"]
+    words = f"{len(frame) - len(look)} of {len(frame)} checks passed."
+    alarm = page.plain_table("Please look at these", head, look.to_numpy().tolist())
+    folded = page.plain_table("", head, frame.to_numpy().tolist())
+    return f'<div class="note"><p>{words}</p>{alarm}<details><summary>All checks</summary>{folded}</details></div>'
+
+
+def _display(html: str, text: str) -> None:
+    """Show HTML in a notebook, plain text elsewhere."""
+    from IPython import get_ipython
+    from IPython.display import HTML, display
+
+    if get_ipython() is None:
+        print(text)  # noqa: T201 - the output of a notebook's cell that is run as a script
+    else:
+        display(HTML(html))
