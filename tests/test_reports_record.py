@@ -26,7 +26,7 @@ def at_demo(demo_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def work(run: Run) -> pd.DataFrame:
     """What a notebook does, in short."""
-    whole = run.measure(["nps", "csat_top2", "wait_p50"], months=3, compare=("previous", "year_ago", "target"))
+    whole = run.measure(["nps", "csat_top2", "wait_p50"], periods=3, compare=("previous", "year_ago", "target"))
     cut = run.measure("nps", by=["region", "plan"], compare="previous")
     return results.concat([whole, cut, run.measure("touchpoint_volume", by="delivered_late", compare="previous")])
 
@@ -57,7 +57,7 @@ def test_recorded_and_replayed_are_equal_without_store_or_params(
 
 
 def test_levels_differences_and_their_order(at_demo: Path) -> None:
-    frame = cx.open_run(PERIOD).measure("nps", months=3, compare=("previous", "year_ago", "target"))
+    frame = cx.open_run(PERIOD).measure("nps", periods=3, compare=("previous", "year_ago", "target"))
     levels = frame[frame["comparison"] == "level"]
     assert list(levels["period"]) == ["2026-08", "2026-09", PERIOD]
     rest = frame[frame["comparison"] == "difference"]
@@ -86,7 +86,7 @@ def test_small_cells_are_hidden_before_they_are_frozen(at_demo: Path, tmp_path: 
 
 
 def test_what_the_workspace_cannot_give_is_undefined_with_a_reason(at_demo: Path) -> None:
-    frame = cx.open_run(PERIOD).measure("touchpoint_volume", by="delivered_late", months=2, compare="previous")
+    frame = cx.open_run(PERIOD).measure("touchpoint_volume", by="delivered_late", periods=2, compare="previous")
     assert list(frame["comparison"]) == ["level", "level", "difference"]
     assert (frame["status"] == "undefined").all()
     assert (frame["note"] != "").all()
@@ -100,8 +100,8 @@ def test_names_are_checked(at_demo: Path) -> None:
         run.measure("nps", by="regions")
     with pytest.raises(UsageError, match="no comparison is called 'last_year'"):
         run.measure("nps", compare="last_year")
-    with pytest.raises(UsageError, match="months is 0"):
-        run.measure("nps", months=0)
+    with pytest.raises(UsageError, match="periods is 0"):
+        run.measure("nps", periods=0)
     with pytest.raises(UsageError, match="no notebook name"):
         cx.open_run(PERIOD, run_folder="x")
 

@@ -22,6 +22,7 @@ from cxlib import contract
 from cxlib.data import rules, tables
 from cxlib.data.ledger import Batch, Ledger, Snapshot, TableVersion, writer_lock
 from cxlib.data.sources import name, text
+from cxlib.data.stage import SOURCE
 from cxlib.errors import StoreError
 
 __all__ = ["Batch", "Ledger", "Snapshot", "Store", "TableVersion", "location_of", "writer_lock"]
@@ -64,7 +65,7 @@ class Store:
 
     def __init__(self, folder: Path, snapshot: Snapshot, connection: Any) -> None:
         self.snapshot = snapshot
-        self._connection = connection
+        self._folder, self._connection = folder, connection
         self.tables: Mapping[str, ir.Table] = _Tables(folder, snapshot, connection)
 
     @classmethod
@@ -108,6 +109,21 @@ class Store:
     def latest(self) -> dict[str, datetime]:
         """Return table -> the latest event time in it (naive UTC), for tables that have times and rows."""
         return {n: version.latest for n, version in self.snapshot.tables.items() if version.latest is not None}
+
+    def sources(self, start: datetime, until: datetime) -> dict[str, int]:
+        """Return source -> how many events with a time in [start, until) it brought in, naive UTC, by name."""
+        found: dict[str, int] = {}
+        for table, version in self.snapshot.tables.items():
+            shape = contract.TABLES[table]
+            time = shape.column(shape.time)
+            if time is None or time.type != contract.TIMESTAMP or table == "customers":
+                continue  # no events
+            rows = tables.select(shape, tables.pin(self._folder, table, version.version), physical=True)
+            when = f"{name(shape.time)} >= TIMESTAMP '{start}' AND {name(shape.time)} < TIMESTAMP '{until}'"
+            query = f"SELECT {SOURCE}, count(*) FROM ({rows}) WHERE {when} GROUP BY 1"
+            for source, count in self._connection.raw_sql(query).fetchall():
+                found[source] = found.get(source, 0) + count
+        return dict(sorted(found.items()))
 
     def close(self) -> None:
         """Let go of the database."""

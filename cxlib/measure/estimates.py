@@ -75,7 +75,7 @@ def recorded(metric: Metric, frame: pd.DataFrame, segment: str) -> pd.DataFrame:
     """Leave out totals over another table in which nothing at all stands above the line.
 
     No complaint in a whole period means that nobody complained, or that nobody wrote it down; the rows cannot tell, and
-    a rate of 0 would be read as good news. A level without a complaint beside others with some is a true zero and stays.
+    a rate of 0 would be read as good news. A level without complaints beside others with some is a true zero.
     """
     if segment != "all" or not isinstance(metric.denominator, Part):
         return frame

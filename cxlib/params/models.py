@@ -182,6 +182,7 @@ class Source(Model):
     title: Name
     folder: str = ""  # default: data/raw/<id>
     timezone: Name = "UTC"  # of the times in the files
+    currency: Currency | Literal[""] = ""  # of its amounts; default: the workspace's
     licence: Name
     as_of: Day = ""  # a cross-section: the date its rows are true for
     max_age_days: Annotated[int | None, Null] = Field(None, ge=0)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from html import escape
 from pathlib import Path
@@ -21,8 +21,9 @@ from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.reports import disclosure, page, places, provenance
 from cxlib.reports.build import Build, moment
-from cxlib.reports.context import least
+from cxlib.reports.context import Context, least
 from cxlib.reports.execute import Executed, libraries
+from cxlib.reports.inputs import Frozen
 from cxlib.reports.parameters import Value, declared
 from cxlib.show import rows
 from cxlib.show.formats import Format, missing_words
@@ -146,15 +147,22 @@ def _index(build: Build, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> st
     parts = [f"<h1>{escape(title)}</h1>"]
     parts += [page.failure(error, f"{name} stopped with an error") for name, error in manifest["errors"].items()]
     parts += [page.failure(reason, "Not published") for reason in manifest["disclosure"]["found"]]
-    parts.append(
-        headline(frame, build.metrics(), build.period, build.params.workspace.currency, build.params.workspace.locale)
-    )
+    context = _context(build)
+    currency = context.currency if context else build.params.workspace.currency
+    parts.append(headline(frame, build.metrics(), build.period, currency, build.params.workspace.locale))
     pages = [
         (f"{name}.html", page.first_heading(notebook, name), page.first_paragraph(notebook))
         for name, notebook in build.notebooks.items()
     ]
-    parts += ["<h2>Pages</h2>", page.links(pages), "<h2>Where this comes from</h2>", _facts(build, manifest)]
+    parts += ["<h2>Pages</h2>", page.links(pages), "<h2>Where this comes from</h2>"]
+    parts.append(_facts(build, manifest, [origin.title for origin in context.origins] if context else []))
     return page.page(title, "\n".join(parts), build.shell(), current="index.html")
+
+
+def _context(build: Build) -> Context | None:
+    """Return what the first notebook that got so far froze of its context."""
+    found = (Frozen(build.folder, name).context() for name in build.notebooks)
+    return next((context for context in found if context is not None), None)
 
 
 def headline(frame: pd.DataFrame, metrics: Mapping[str, Metric], period: Period, currency: str, locale: str) -> str:
@@ -184,7 +192,7 @@ def _change(frame: pd.DataFrame, metric: Metric, period: Period, against: str, f
     return missing_words(row) or " · ".join(filter(None, (form.change(row["estimate"], metric.unit), said)))
 
 
-def _facts(build: Build, manifest: Mapping[str, Any]) -> str:
+def _facts(build: Build, manifest: Mapping[str, Any], sources: Sequence[str]) -> str:
     """Return the provenance of a run, for people."""
     code, last = manifest["code"], build.period.next_day - timedelta(days=1)
     commit = (
@@ -196,6 +204,7 @@ def _facts(build: Build, manifest: Mapping[str, Any]) -> str:
     pairs = {
         "Period": f"{build.period.title} ({build.period.first_day} to {last}, {build.params.workspace.timezone})",
         "Data": f"snapshot {manifest['snapshot']['id']} of {moment(manifest['snapshot']['created_at'])}",
+        "Sources": "; ".join(sources),
         "Rows": tables,
         "Code": ", ".join(filter(None, (f"cxlib {code['cxlib']}" if code["cxlib"] else "", commit))),
         "Parameters": ", ".join(f"{name} = {value}" for name, value in build.given.items()),

@@ -32,6 +32,15 @@ class Freshness(Model):
     warning: str = ""
 
 
+class Origin(Model):
+    """One source of the period's events: what it is called, how many it brought, and what its amounts are in."""
+
+    source: str
+    title: str
+    events: int
+    currency: str
+
+
 class Context(Model):
     """Everything about a run that its notebooks print or compute with, except the moments."""
 
@@ -40,11 +49,32 @@ class Context(Model):
     period: str
     snapshot: str
     created_at: str
+    origins: tuple[Origin, ...]
     freshness: tuple[Freshness, ...]
     metrics: dict[str, Metric]
     segments: dict[str, Segment]
     touchpoints: dict[str, Touchpoint]
     definitions: dict[str, str]  # metric id -> hash of its definition
+
+    @property
+    def currency(self) -> str:
+        """What amounts of the period are in: its sources' currency, the workspace's where they are of several."""
+        found = {origin.currency for origin in self.origins}
+        return found.pop() if len(found) == 1 else self.workspace.currency
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader has to know before any number."""
+        found = [f"{item.table}: {item.warning}" for item in self.freshness if item.warning]
+        mixed = sorted({origin.currency for origin in self.origins})
+        if len(mixed) > 1:
+            found.append(f"amounts of this period are in {' and '.join(mixed)}, added up as they are")
+        return found
+
+    def definition_of(self, metric: Metric) -> str:
+        """Return the hash of a definition, also of one that is only being tried out."""
+        own = self.metrics.get(metric.id) == metric
+        return self.definitions[metric.id] if own else parameters.definition_hash(metric)
 
     def least(self, metric: Metric) -> int:
         """Return the least number of customers that a number of this metric may stand on."""
@@ -96,12 +126,23 @@ def gather(params: Params, pack: str, period: str, store: Store) -> Context:
         period=chosen.label,
         snapshot=store.snapshot.id,
         created_at=str(store.snapshot.created_at),
+        origins=_origins(params, store, chosen),
         freshness=_freshness(params, store, latest, chosen),
         metrics=params.metrics,
         segments=params.segments,
         touchpoints=params.touchpoints,
         definitions={name: parameters.definition_hash(metric) for name, metric in params.metrics.items()},
     )
+
+
+def _origins(params: Params, store: Store, period: Period) -> tuple[Origin, ...]:
+    """List the sources of the period's events."""
+    found = []
+    for name, events in store.sources(*period.bounds(params.workspace.timezone)).items():
+        source = params.sources.get(name)
+        currency = (source.currency if source else "") or params.workspace.currency
+        found.append(Origin(source=name, title=source.title if source else name, events=events, currency=currency))
+    return tuple(found)
 
 
 def _freshness(

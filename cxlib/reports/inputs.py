@@ -126,10 +126,18 @@ class Inputs:
             self.frozen.keep(key, found, metric.id)
         return found if isinstance(found, str) else found.drop(columns="metric", errors="ignore")
 
+    def store(self) -> Store:
+        """Return the open store; `RunError` in a published run, which holds aggregates only."""
+        if self.frozen.published:
+            raise RunError("a published run holds no tables", hint="Explore in JupyterLab with cx lab.")
+        if self._store is None:
+            self._store = self.open()
+        return self._store
+
     def key(self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period]) -> str:
         """Return the file name of one request: readable, and different for different definitions."""
         labels = [period.label for period in sorted(periods)]
-        parts = [self.context.definitions.get(metric.id, ""), *labels, *(s.model_dump_json() for s in segments)]
+        parts = [self.context.definition_of(metric), *labels, *(s.model_dump_json() for s in segments)]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
         return f"{metric.id}.{'-'.join(s.id for s in segments) or 'all'}.{labels[-1]}.{digest}"
 
@@ -137,12 +145,11 @@ class Inputs:
         """Run the plan in the store and hide small cells, before anything else sees them."""
         from cxlib.measure import plans
 
-        if self._store is None:
-            self._store = self.open()
+        store = self.store()
         try:
             plan = plans.plan(
                 metric,
-                self._store.tables,
+                store.tables,
                 periods,
                 timezone=self.context.workspace.timezone,
                 segments=segments,
@@ -150,7 +157,7 @@ class Inputs:
             )
         except plans.Undefined as reason:
             return str(reason)
-        return disclosure.mask(self._store.run(plan), self.context.least(metric))
+        return disclosure.mask(store.run(plan), self.context.least(metric))
 
 
 def _words(segments: Sequence[Segment]) -> str:

@@ -62,6 +62,7 @@ def measured(
         return _without(labels, own, against, results.UNDEFINED, moments, about)
     from cxlib.measure import changes, estimates
 
+    moments = estimates.recorded(metric, moments, segment)
     visible = moments.loc[~hidden(moments)]
     parts = [_gaps(moments, labels, about), _masked_levels(moments, labels, about)]
     levels = estimates.from_moments(

@@ -7,7 +7,6 @@ folder) and replaying (a published run folder is read, nothing else is touched).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +17,15 @@ from cxlib import results
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.params.models import Metric, Segment, Touchpoint
 from cxlib.periods import Period
-from cxlib.reports import page
-from cxlib.reports.build import moment
+from cxlib.reports import boxes
+from cxlib.reports.boxes import Shown
 from cxlib.reports.context import Context, gather, open_store
 from cxlib.reports.inputs import Frozen, Inputs
 from cxlib.reports.levels import COMPARE, measured
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from cxlib.data.store import Store
     from cxlib.show.charts import Chart
 
@@ -73,8 +74,11 @@ def open_run(
         root = parameters.find_workspace()
         return open_store(root, parameters.load(root), context.snapshot)
 
+    from cxlib.show import formats
+
+    formats.use(context.currency, context.workspace.locale)
     run = Run(context, Inputs(context, frozen, reopen))
-    _display(run._repr_html_(), str(run))
+    boxes.display(run._repr_html_(), str(run))
     return run
 
 
@@ -86,7 +90,7 @@ class Run:
     period
         The period it is about.
     metrics
-        Metric id -> definition, as frozen with the run.
+        Metric id -> definition, as frozen with the run; the pack's own first, in its order.
     touchpoints
         The taxonomy, likewise.
     """
@@ -94,7 +98,8 @@ class Run:
     def __init__(self, context: Context, inputs: Inputs) -> None:
         self.context = context
         self.period = Period.parse(context.period)
-        self.metrics: Mapping[str, Metric] = context.metrics
+        pack = {name: context.metrics[name] for name in context.report.metrics}
+        self.metrics: Mapping[str, Metric] = pack | context.metrics
         self.touchpoints: Mapping[str, Touchpoint] = context.touchpoints
         self._inputs = inputs
         self._seen: dict[str, tuple[float, float]] = {}  # metric -> rows, missing rows of the period
@@ -106,9 +111,9 @@ class Run:
 
     def measure(
         self,
-        metrics: Sequence[str] | str | None = None,
+        metrics: Sequence[str | Metric] | str | Metric | None = None,
         by: str | Sequence[str] = "all",
-        months: int = 1,
+        periods: int = 1,
         compare: Sequence[str] | str = (),
     ) -> pd.DataFrame:
         """Return estimates and differences of named metrics.
@@ -116,11 +121,11 @@ class Run:
         Parameters
         ----------
         metrics
-            Metric ids; None for the pack's own.
+            Metric ids, or definitions that are being tried out; None for the pack's own.
         by
             `all`, a segment, or two segments at once.
-        months
-            How many periods, the run's own the last of them.
+        periods
+            How many, the run's own the last of them.
         compare
             Any of `previous`, `year_ago`, `target`: differences of the run's own period.
 
@@ -135,18 +140,18 @@ class Run:
         UsageError
             For an unknown metric, segment or comparison.
         """
-        names = [metrics] if isinstance(metrics, str) else list(metrics or self.context.report.metrics)
-        wanted = [self._known(name, self.metrics, "metric") for name in names]
+        given = [metrics] if isinstance(metrics, str | Metric) else list(metrics or self.context.report.metrics)
+        wanted = [one if isinstance(one, Metric) else self._known(one, self.metrics, "metric") for one in given]
         cuts = [] if by == "all" else [by] if isinstance(by, str) else list(by)
         segments = [self._known(name, self.context.segments, "segment") for name in cuts]
         against = [compare] if isinstance(compare, str) else list(compare)
         for name in against:
             self._known(name, COMPARE, "comparison")
-        if months < 1:
-            raise UsageError(f"months is {months}; it counts periods, from 1")
+        if periods < 1:
+            raise UsageError(f"periods is {periods}; it counts periods, from 1")
         from cxlib.measure import changes
 
-        parts = [self._one(metric, segments, self.period.last(months), against) for metric in wanted]
+        parts = [self._one(metric, segments, self.period.last(periods), against) for metric in wanted]
         level = self.context.workspace.confidence
         return changes.judge(results.concat(parts), wanted, alpha=1 - level, confidence=level)
 
@@ -166,7 +171,7 @@ class Run:
             confidence=self.context.workspace.confidence,
             min_n=self.context.least(metric),
             segment=" x ".join(segment.id for segment in segments) or "all",
-            definition=self.context.definitions[metric.id],
+            definition=self.context.definition_of(metric),
         )
 
     @staticmethod
@@ -184,6 +189,15 @@ class Run:
         own = moments.loc[moments["period"] == self.period.label]
         missing = own.drop_duplicates("level")["missing"] if metric.kind == "quantile" else own["missing"]
         self._seen[metric.id] = (float(own["rows"].sum()), float(missing.sum()))
+
+    @property
+    def tables(self) -> Mapping[str, ir.Table]:
+        """The contract's tables of the pinned snapshot as lazy Ibis tables, for exploring; a published run has none."""
+        return self._inputs.store().tables
+
+    def frame(self, expression: ir.Table) -> pd.DataFrame:
+        """Compute an Ibis expression over `tables` and return it as a pandas frame."""
+        return self._inputs.store().run(expression)
 
     def freshness(self) -> pd.DataFrame:
         """Return one row per table: `table`, `rows`, `newest` (UTC), `warning`."""
@@ -215,7 +229,7 @@ class Run:
             state = "look" if item.warning else "ok"
             lines.append(("freshness", item.table, item.warning or item.newest, f"{limits.max_age_days} days", state))
         frame = pd.DataFrame(lines, columns=["check", "what", "found", "limit", "state"])
-        return Shown(frame, _checks_html(frame))
+        return Shown(frame, boxes.checks_html(frame))
 
     def show(self, fig: Chart, name: str) -> None:
         """Show a chart with its alt text, and save it to `figures/` (PNG and SVG) while recording."""
@@ -224,11 +238,11 @@ class Run:
         frozen = self._inputs.frozen
         if frozen.recording and frozen.run_folder:
             charts.save(fig, frozen.run_folder / "figures", f"{frozen.notebook}-{name}")
-        _display(charts.html(fig, name=name), charts.alt_text(fig))
+        boxes.display(charts.html(fig, name=name), charts.alt_text(fig))
 
     def table(self, html: str) -> None:
         """Show a table that `cxlib.tables` made, or any other HTML text."""
-        _display(html, "a table")
+        boxes.display(html, "a table")
 
     def record(self, *frames: pd.DataFrame) -> None:
         """Record result frames as this notebook's numbers, and say what was recorded; always the last cell."""
@@ -236,63 +250,14 @@ class Run:
         words = f"{len(frame):,} rows of {frame['metric'].nunique()} metrics"
         if not (frozen.recording and frozen.run_folder):
             why = "a published run is shown again" if frozen.published else "no run folder, nothing is written"
-            return _display(f'<p class="note">{words} ({why}).</p>', f"{words} ({why})")
+            return boxes.display(f'<p class="note">{words} ({why}).</p>', f"{words} ({why})")
         folder = frozen.run_folder / "results"
         folder.mkdir(parents=True, exist_ok=True)
         frame.to_parquet(folder / f"{frozen.notebook}.parquet", index=False)
-        return _display(f'<p class="note">Recorded: {words}.</p>', f"Recorded: {words}.")
+        return boxes.display(f'<p class="note">Recorded: {words}.</p>', f"Recorded: {words}.")
 
     def __str__(self) -> str:
-        context = self.context
-        head = f"{context.workspace.company}: {context.report.title}, {self.period.title}, snapshot {context.snapshot}"
-        return "\n".join([head, *(f"{item.table}: {item.warning}" for item in context.freshness if item.warning)])
+        return boxes.run_line(self.context)
 
     def _repr_html_(self) -> str:
-        context = self.context
-        about = f"{context.report.title} · snapshot {context.snapshot} of {moment(context.created_at)}"
-        title = f"{context.workspace.company} · {self.period.title}"
-        head = f"<p><strong>{escape(title)}</strong></p><p>{escape(about)}</p>"
-        warnings = "".join(
-            f'<p class="warning">{escape(f"{item.table}: {item.warning}")}</p>'
-            for item in context.freshness
-            if item.warning
-        )
-        lines = [(item.table, f"{item.rows:,}", item.newest) for item in context.freshness if item.rows]
-        table = page.plain_table("", ("Table", "Rows", "Newest event (UTC)"), lines, numbers=(1,))
-        folded = f"<details><summary>Data behind this page</summary>{table}</details>" if table else ""
-        return f'<div class="run-box">{head}{warnings}{folded}</div>'
-
-
-class Shown:
-    """A table with its own look: `frame` for code, HTML for people."""
-
-    def __init__(self, frame: pd.DataFrame, html: str) -> None:
-        self.frame = frame
-        self._html = html
-
-    def _repr_html_(self) -> str:
-        return self._html
-
-    def __repr__(self) -> str:
-        return self.frame.to_string(index=False)
-
-
-def _checks_html(frame: pd.DataFrame) -> str:
-    """Return the checks: what needs a look first and open, the rest folded."""
-    head = ("Check", "What", "Found", "Limit", "State")
-    look = frame.loc[frame["state"] == "look"]
-    words = f"{len(frame) - len(look)} of {len(frame)} checks passed."
-    alarm = page.plain_table("Please look at these", head, look.to_numpy().tolist())
-    folded = page.plain_table("", head, frame.to_numpy().tolist())
-    return f'<div class="note"><p>{words}</p>{alarm}<details><summary>All checks</summary>{folded}</details></div>'
-
-
-def _display(html: str, text: str) -> None:
-    """Show HTML in a notebook, plain text elsewhere."""
-    from IPython import get_ipython
-    from IPython.display import HTML, display
-
-    if get_ipython() is None:
-        print(text)  # noqa: T201 - the output of a notebook's cell that is run as a script
-    else:
-        display(HTML(html))
+        return boxes.run_box(self.context)

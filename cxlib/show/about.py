@@ -11,8 +11,8 @@ import pandas as pd
 
 from cxlib.params.models import Metric
 from cxlib.periods import Period
-from cxlib.show import markup
-from cxlib.show.formats import formatting, headed
+from cxlib.show import markup, rows
+from cxlib.show.formats import formatting, headed, metric_of
 from cxlib.show.markup import Cell, Html
 
 _STATES = {"fresh": ("●", "flat"), "old": ("◆", "worse"), "missing": ("✕", "worse"), "present": ("○", "flat")}
@@ -20,7 +20,12 @@ _GOOD = {True: "higher", False: "lower", None: "neither"}
 
 
 def definitions(
-    metrics: Mapping[str, Metric], *, title: str | None = None, currency: str | None = None, locale: str | None = None
+    metrics: Mapping[str, Metric],
+    frame: pd.DataFrame | None = None,
+    *,
+    title: str | None = None,
+    currency: str | None = None,
+    locale: str | None = None,
 ) -> Html:
     """One row a metric: the question it answers, what is better, its target, how to read it, who answers for it.
 
@@ -28,6 +33,8 @@ def definitions(
     ----------
     metrics
         Metric id -> definition.
+    frame
+        A result frame; with it, only the metrics that it brings, in its order.
     title, currency, locale
         Heading and number format.
     """
@@ -35,14 +42,15 @@ def definitions(
     if not metrics:
         return markup.nothing(heading, "no metrics are defined")
     columns: dict[str, list[Cell]] = {"Question": [], "Better is": [], "Target": [], "How to read it": [], "Owner": []}
-    for metric in metrics.values():
+    shown = list(metrics.values()) if frame is None else [metric_of(metrics, name) for name in rows.ids(frame)]
+    for metric in shown:
         target = "none" if metric.target is None else form.short(metric.target, metric.unit)
         caveats = "<br>".join(escape(caveat) for caveat in metric.caveats)
         cells = [markup.text_cell(metric.question), markup.text_cell(_GOOD[metric.higher_is_better])]
         cells += [Cell(escape(target)), Cell(caveats, number=False), markup.text_cell(metric.owner)]
         for column, cell in zip(columns.values(), cells, strict=True):
             column.append(cell)
-    return markup.figure(heading, markup.table(columns, ["Metric"], [(headed(metric),) for metric in metrics.values()]))
+    return markup.figure(heading, markup.table(columns, ["Metric"], [(headed(metric),) for metric in shown]))
 
 
 def freshness(
