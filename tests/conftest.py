@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,10 @@ FOLDER = "Ünï cödé dir"  # workspaces of tests lie where a path with spaces 
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts its background jobs deaf to Ctrl-C, children inherit it, and tests that send it would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _shared(kind: str, name: str) -> Path:

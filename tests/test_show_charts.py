@@ -402,7 +402,7 @@ def test_heatmap_has_a_cell_a_touchpoint_in_its_stage() -> None:
     after = {text.get_text() for text in groups[2].texts}
     assert {"hidden", "not available"} <= after
     assert sum(patch.get_hatch() is not None for axes in groups for patch in axes.patches) == 2
-    assert "Nothing recorded at: Advert." in _words(fig)
+    assert "Not measured at: Advert." in _words(fig)
     assert "Not placed in the journey: unclassified" in _words(fig)
     assert "Service: Phone service" in charts.alt_text(fig)
 

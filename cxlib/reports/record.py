@@ -106,8 +106,9 @@ class Run:
 
     @property
     def lead(self) -> str:
-        """The id of the pack's first metric, the one that the report leads with."""
-        return self.context.report.metrics[0]
+        """The id of the metric that the report leads with: of those measured so far, the pack's first with any rows."""
+        names = self.context.report.metrics
+        return next((name for name in names if self._seen.get(name, (0.0, 0.0))[0] > 0), names[0])
 
     def measure(
         self,

@@ -34,7 +34,7 @@ def definitions(
     metrics
         Metric id -> definition.
     frame
-        A result frame; with it, only the metrics that it brings, in its order.
+        A result frame; with it, only the metrics that it has an answer for, in its order.
     title, currency, locale
         Heading and number format.
     """
@@ -42,7 +42,8 @@ def definitions(
     if not metrics:
         return markup.nothing(heading, "no metrics are defined")
     columns: dict[str, list[Cell]] = {"Question": [], "Better is": [], "Target": [], "How to read it": [], "Owner": []}
-    shown = list(metrics.values()) if frame is None else [metric_of(metrics, name) for name in rows.ids(frame)]
+    names = list(metrics) if frame is None else rows.with_data(frame, rows.span(frame))[0]
+    shown = [metric_of(metrics, name) for name in names]
     for metric in shown:
         target = "none" if metric.target is None else form.short(metric.target, metric.unit)
         caveats = "<br>".join(escape(caveat) for caveat in metric.caveats)

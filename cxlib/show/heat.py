@@ -42,9 +42,8 @@ def heatmap(
 ) -> Chart:
     """Touchpoints, grouped before / during / after / service, by journey stage; value and n in each cell.
 
-    Touchpoints that the frame does not mention at all are left out and named beneath. A dash: something happens there,
-    but this metric is not measured. Hatched: hidden or not available. Colours run from worse to better around the
-    target; without target or direction from low to high.
+    Touchpoints where this metric is not measured are left out and named beneath. Hatched: hidden or not available.
+    Colours run from worse to better around the target; without target or direction from low to high.
 
     Parameters
     ----------
@@ -74,12 +73,11 @@ def heatmap(
     cells = {row["level"]: row for row in rows.ranked(mine[mine["period"] == str(last)], shown, len(mine))}
     if last is None or not cells:
         return nothing(f"the frame holds no touchpoints for {shown.title}", finding)
-    form, seen = formatting(currency, locale), rows.mentioned(frame, touchpoints)
-    groups = _grouped({name: point for name, point in touchpoints.items() if name in seen})
+    form, groups = formatting(currency, locale), _grouped({n: p for n, p in touchpoints.items() if n in cells})
     strangers = [_said(row, row["level"], shown, form) for name, row in cells.items() if name not in touchpoints]
-    silent = [point.title for name, point in touchpoints.items() if name not in seen]
+    silent = [point.title for name, point in touchpoints.items() if name not in cells]
     told = [f"Not placed in the journey: {'; '.join(strangers)}." if strangers else ""]
-    told.append(f"Nothing recorded at: {', '.join(silent)}." if silent else "")
+    told.append(f"Not measured at: {', '.join(silent)}." if silent else "")
     note = wrap(" ".join(told).strip(), 9.6, SMALL)
     height = sum(len(group) * _HIGH + _GAP for group in groups.values())
     title = finding or _extremes(cells, touchpoints, shown, form)
@@ -99,7 +97,7 @@ def heatmap(
 
 def _read(metric: Metric, last: Period) -> str:
     """Say how to read it."""
-    return f"{metric.title}, {last.title}. Dash: not measured there; hatched: hidden, too few answers or not available."
+    return f"{metric.title}, {last.title}. Hatched: hidden, too few answers or not available."
 
 
 def _grouped(touchpoints: Mapping[str, Touchpoint]) -> dict[str, list[Touchpoint]]:
@@ -149,12 +147,9 @@ def _cells(
         words = missing_words(row)
         box: dict[str, Any] = {"xy": (across + 0.03, down + 0.05), "width": 0.94, "height": 0.9}
         spot = (across + 0.5, down + 0.5)
-        if row is None:
-            axes.text(*spot, "–", ha="center", va="center", fontsize=9, color=style.GREY)
-            continue
-        if words:
+        if row is None or words:
             axes.add_patch(Rectangle(**box, facecolor="#f4f4f4", hatch="////", linewidth=0))
-            told = "hidden" if row["status"] == results.SUPPRESSED else words
+            told = "hidden" if row is not None and row["status"] == results.SUPPRESSED else words
             paper: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "none", "pad": 1.5}
             axes.text(*spot, told, ha="center", va="center", fontsize=7.5, color=style.GREY, bbox=paper)
             continue

@@ -267,6 +267,7 @@ def _level(axes: Axes, place: int, row: rows.Row, metric: Metric, factor: float,
 
 def _spread(kept: Sequence[rows.Row], metric: Metric, segment: str, whole: rows.Row | None, form: Format) -> str:
     """Say how far the levels lie apart."""
+    segment = segment.replace("_", " ")
     known = [row for row in kept if not missing_words(row)]
     if not known:
         return f"{metric.title} by {segment}: {missing_words(kept[0])}"

@@ -70,7 +70,14 @@ def scorecard(
         notes.append(markup.note(metric, [r for r in (row, before, year, aim) if r is not None]))
     keys = [(headed(metrics[name]),) for name in names]
     heading, body = title or f"Scorecard, {last.title}", markup.table(columns, ["Metric"], keys)
-    return markup.figure(heading, body, notes, _without(entries, silent, metrics, last))
+    below = f"{_family(frame)} {_without(entries, silent, metrics, last)}".strip()
+    return markup.figure(heading, body, notes, below)
+
+
+def _family(frame: pd.DataFrame) -> str:
+    """Say how many comparisons the verdicts allow for: an interval may miss 0 and yet not count as a change."""
+    count = int(frame["p_adjusted"].notna().sum())
+    return f"Verdicts allow for the {count} comparisons made here (Benjamini and Hochberg)." if count > 1 else ""
 
 
 def _without(entries: rows.Book, silent: Sequence[str], metrics: Mapping[str, Metric], last: Period) -> str:
