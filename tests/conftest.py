@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,7 +25,7 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_0
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts its background jobs deaf to Ctrl-C, children inherit it, and tests that send it would wait for ever.
+    # A shell starts background jobs deaf to Ctrl-C and children inherit it: tests that send it would wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

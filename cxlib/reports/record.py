@@ -236,10 +236,11 @@ class Run:
         """Show a chart with its alt text, and save it to `figures/` (PNG and SVG) while recording."""
         from cxlib.show import charts
 
-        frozen = self._inputs.frozen
+        frozen, picture = self._inputs.frozen, None
         if frozen.recording and frozen.run_folder:
-            charts.save(fig, frozen.run_folder / "figures", f"{frozen.notebook}-{name}")
-        boxes.display(charts.html(fig, name=name), charts.alt_text(fig))
+            saved, _ = charts.save(fig, frozen.run_folder / "figures", f"{frozen.notebook}-{name}")
+            picture = saved.read_bytes()  # drawn once: the page and the file hold the same picture
+        boxes.display(charts.html(fig, name=name, picture=picture), charts.alt_text(fig))
 
     def table(self, html: str) -> None:
         """Show a table that `cxlib.tables` made, or any other HTML text."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import functools
 import io
-import math
 import re
 from collections.abc import Callable, Sequence
 from html import escape
@@ -28,7 +27,6 @@ from cxlib.show.formats import Format, decimals
 
 WIDTH, MARGIN = 10.0, 0.18
 _ABOVE = 0.2  # inches from the edge to the title
-_HEAVY, _PIXELS = 150_000, 3_500_000  # bytes of a picture inside a page, and the pixels that usually fit into them
 _COLOURS = 96
 TITLE, SMALL = 13.0, 8.5
 P = ParamSpec("P")
@@ -140,11 +138,11 @@ def alt_text(fig: Figure) -> str:
     return str(getattr(fig, "alt", ""))
 
 
-def png(fig: Figure, dpi: int = style.DPI) -> bytes:
-    """Return the picture, at twice the resolution of a page by default; the same bytes for the same chart."""
+def png(fig: Figure) -> bytes:
+    """Return the picture, at twice the resolution of a page; the same bytes for the same chart."""
     raw, small = io.BytesIO(), io.BytesIO()
     with style.theme():
-        fig.savefig(raw, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
+        fig.savefig(raw, format="png", dpi=style.DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     picture = Image.open(raw).convert("RGB")
     picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE).save(small, format="png")
     return small.getvalue()
@@ -162,14 +160,6 @@ def _palette(picture: Image.Image) -> Image.Image:
     palette = Image.new("P", (1, 1))
     palette.putpalette([part for colour in list(common.values())[:_COLOURS] for part in colour])
     return palette
-
-
-def _light(fig: Figure) -> bytes:
-    """Return the sharpest picture that does not weigh a page down."""
-    dpi = min(style.DPI, math.isqrt(int(_PIXELS / (fig.get_figwidth() * fig.get_figheight()))))
-    while len(picture := png(fig, dpi)) > _HEAVY and dpi > 72:
-        dpi = dpi * 4 // 5
-    return picture
 
 
 def svg(fig: Figure) -> bytes:
@@ -191,7 +181,7 @@ def save(fig: Figure, folder: Path | str, name: str) -> tuple[Path, Path]:
     return paths
 
 
-def html(fig: Figure, alt: str | None = None, name: str | None = None) -> str:
+def html(fig: Figure, alt: str | None = None, name: str | None = None, picture: bytes | None = None) -> str:
     """Return a `<figure>` that needs no other file.
 
     The picture is a data URI; its alt text stands once more as text, folded, for everyone.
@@ -204,10 +194,12 @@ def html(fig: Figure, alt: str | None = None, name: str | None = None) -> str:
         Alt text in place of the chart's own.
     name
         Becomes the `id`, so that pages can link to the figure.
+    picture
+        The PNG where it has been drawn already, by `save`.
     """
     words = escape(alt_text(fig) if alt is None else alt)
     anchor = f' id="{escape(re.sub(r"[^A-Za-z0-9_-]+", "-", name))}"' if name else ""
-    source = base64.b64encode(_light(fig)).decode("ascii")
+    source = base64.b64encode(png(fig) if picture is None else picture).decode("ascii")
     told = f"<figcaption><details><summary>This chart in words</summary>{words}</details></figcaption>"
     return f'<figure class="cx-figure"{anchor}><img alt="{words}" src="data:image/png;base64,{source}">{told}</figure>'
 
