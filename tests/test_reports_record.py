@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import cxlib as cx
 from cxlib import results
 from cxlib.errors import RunError, UsageError
-from cxlib.reports import disclosure
+from cxlib.reports import context, disclosure
 from cxlib.reports.record import Run
 
 PERIOD = "2026-10"
@@ -123,14 +124,59 @@ def test_exploring_writes_nothing_and_says_what_is_open(at_demo: Path, capsys: p
     assert fresh.loc["responses", "warning"] == ""
 
 
-def test_old_data_are_warned_of(at_demo: Path) -> None:
-    run = cx.open_run("2027-03")
-    assert "nothing in March 2027" in set(run.freshness()["warning"])
-    assert "nothing in March 2027" in run._repr_html_()
+def test_a_period_before_the_data_is_warned_of(at_demo: Path) -> None:
+    run = cx.open_run("2019-03")
+    assert run.context.warnings == ["nothing in March 2019"]
+    assert "nothing in March 2019" in run._repr_html_()
     frame = run.measure("nps", compare="previous")
     assert set(frame["status"]) == {"undefined"}
     checks = run.check().frame
-    assert "look" in set(checks.loc[checks["check"] == "freshness", "state"])
+    assert set(checks.loc[checks["check"] == "rows", "state"]) == {"look"}
+
+
+def test_a_table_that_ends_long_before_the_others_is_old(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    workspace, day = run.context.workspace, datetime(2026, 10, 31)
+    assert context._stale("orders", day - timedelta(days=45), day, workspace) == ""
+    assert "46 days before the end" in context._stale("orders", day - timedelta(days=46), day, workspace)
+    assert context._stale("costs", None, day, workspace) == ""
+
+
+def test_a_period_after_the_data_is_refused(at_demo: Path) -> None:
+    with pytest.raises(UsageError, match="no data of November 2026 yet: the newest event is of 2026-10-31") as fault:
+        cx.open_run("2026-11")
+    assert fault.value.hint == "The last complete month is 2026-10."
+
+
+def test_a_period_that_is_not_over_says_so(at_demo: Path) -> None:
+    run = cx.open_run("2026-Q4")
+    assert run.context.warnings == [run.context.partial]
+    assert "Q4 2026 is not over in these data, which end at 2026-10-31" in run._repr_html_()
+
+
+def test_a_definition_can_be_tried_out_beside_the_original(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    top = run.metrics["csat_top2"].model_copy(update={"id": "csat_top1", "numerator": "score == 5"})
+    frame = run.measure(["csat_top2", top]).set_index("metric")
+    assert frame.loc["csat_top1", "estimate"] < frame.loc["csat_top2", "estimate"]
+    assert frame.loc["csat_top1", "definition"] != frame.loc["csat_top2", "definition"]
+
+
+def test_the_rows_can_be_reached_while_exploring(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    responses = run.tables["responses"]
+    found = run.frame(responses.group_by("instrument").aggregate(n=responses.count()))
+    assert set(found["instrument"]) == {"nps", "csat", "ces"}
+
+
+def test_amounts_are_in_the_currency_of_the_periods_sources(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    assert [origin.source for origin in run.context.origins] == ["demo"]
+    assert run.context.currency == "EUR"
+    origins = tuple(run.context.origins[0].model_copy(update={"currency": code}) for code in ("BRL", "USD"))
+    mixed = run.context.model_copy(update={"origins": origins})
+    assert mixed.currency == "EUR"
+    assert "amounts of this period are in BRL and USD, added up as they are" in mixed.warnings
 
 
 def test_mask_hides_whole_cells_of_counts() -> None:

@@ -49,6 +49,7 @@ class Context(Model):
     period: str
     snapshot: str
     created_at: str
+    partial: str = ""  # says that the period is not over in the data; '' where it is
     origins: tuple[Origin, ...]
     freshness: tuple[Freshness, ...]
     metrics: dict[str, Metric]
@@ -65,7 +66,9 @@ class Context(Model):
     @property
     def warnings(self) -> list[str]:
         """What a reader has to know before any number."""
-        found = [f"{item.table}: {item.warning}" for item in self.freshness if item.warning]
+        title = Period.parse(self.period).title
+        found = [self.partial] if self.partial else [] if self.origins else [f"nothing in {title}"]
+        found += [f"{item.table}: {item.warning}" for item in self.freshness if item.warning]
         mixed = sorted({origin.currency for origin in self.origins})
         if len(mixed) > 1:
             found.append(f"amounts of this period are in {' and '.join(mixed)}, added up as they are")
@@ -104,16 +107,37 @@ def open_store(root: Path, params: Params, as_of: str) -> Store:
 def resolve_period(text: str, workspace: Workspace, latest: Mapping[str, datetime | None]) -> Period:
     """Turn `2026-10` or `last` into a period; `last` is the last complete one of the data, never of the clock.
 
-    Raises `UsageError` for what is no period and `StoreError` where `last` meets no data.
+    Raises `UsageError` for what is no period or begins after the newest event, and `StoreError` where `last` meets no
+    data.
     """
-    if text != "last":
-        return Period.parse(text)
-    newest = [moment for table in EVENTS if (moment := latest.get(table)) is not None]
-    if not newest:
-        raise StoreError(
-            "the store holds no events, so there is no last period", hint="Run cx demo, or cx ingest SOURCE."
+    newest = _newest(latest)
+    if text == "last":
+        if newest is None:
+            raise StoreError(
+                "the store holds no events, so there is no last period", hint="Run cx demo, or cx ingest SOURCE."
+            )
+        return Period.last_closed(newest, workspace.period, workspace.timezone)
+    period = Period.parse(text)
+    if newest is not None and period.bounds(workspace.timezone)[0] > newest:
+        last = Period.last_closed(newest, period.kind, workspace.timezone)
+        raise UsageError(
+            f"there is no data of {period.title} yet: the newest event is of {newest:%Y-%m-%d %H:%M} UTC",
+            hint=f"The last complete {period.kind} is {last.label}.",
         )
-    return Period.last_closed(max(newest), workspace.period, workspace.timezone)
+    return period
+
+
+def _newest(latest: Mapping[str, datetime | None]) -> datetime | None:
+    """Return the time of the newest event of all tables of events."""
+    return max((moment for table in EVENTS if (moment := latest.get(table)) is not None), default=None)
+
+
+def _partial(period: Period, workspace: Workspace, latest: Mapping[str, datetime | None]) -> str:
+    """Say that a period is not over in the data; empty where it is."""
+    newest = _newest(latest)
+    if newest is None or Period.last_closed(newest, period.kind, workspace.timezone) >= period:
+        return ""
+    return f"{period.title} is not over in these data, which end at {newest:%Y-%m-%d %H:%M} UTC: everything is partial"
 
 
 def gather(params: Params, pack: str, period: str, store: Store) -> Context:
@@ -126,6 +150,7 @@ def gather(params: Params, pack: str, period: str, store: Store) -> Context:
         period=chosen.label,
         snapshot=store.snapshot.id,
         created_at=str(store.snapshot.created_at),
+        partial=_partial(chosen, params.workspace, latest),
         origins=_origins(params, store, chosen),
         freshness=_freshness(params, store, latest, chosen),
         metrics=params.metrics,
@@ -150,9 +175,12 @@ def _freshness(
 ) -> tuple[Freshness, ...]:
     """List the tables of the snapshot, and the ones that the metrics need and the snapshot lacks."""
     found = []
+    start, end = period.bounds(params.workspace.timezone)
+    until = min(end, _newest(latest) or end)  # of a period that is not over, only what has been
     for name, version in sorted(store.snapshot.tables.items()):
         newest = latest.get(name)
-        warning = _stale(name, newest, params.workspace, period)
+        old = name in EVENTS and (newest is None or newest < start)
+        warning = f"nothing in {period.title}" if old else _stale(name, newest, until, params.workspace)
         found.append(
             Freshness(
                 table=name,
@@ -165,14 +193,9 @@ def _freshness(
     return (*found, *(Freshness(table=name, rows=0, warning="not in the store") for name in sorted(needed)))
 
 
-def _stale(table: str, newest: datetime | None, workspace: Workspace, period: Period) -> str:
-    """Say what is wrong with the age of a table of events, measured from the end of the period."""
-    if table not in EVENTS:
+def _stale(table: str, newest: datetime | None, until: datetime, workspace: Workspace) -> str:
+    """Say that a table of events ends too long before the rest of the period's data."""
+    if table not in EVENTS or newest is None:
         return ""
-    start, end = period.bounds(workspace.timezone)
-    if newest is None:
-        return "empty"
-    if newest < start:
-        return f"nothing in {period.title}"
-    age, limit = (end - newest).days, workspace.checks.max_age_days
-    return f"newest is {age} days before the end of {period.title}, more than {limit}" if age > limit else ""
+    age, limit = (until - newest).days, workspace.checks.max_age_days
+    return f"newest is {age} days before the end of the period's data, more than {limit}" if age > limit else ""

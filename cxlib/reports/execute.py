@@ -25,6 +25,7 @@ _THREADS = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+_START = 300  # seconds that a kernel may take to answer, on a machine that is busy with other runs
 _ENGINE = "cx"
 _register_once = threading.Lock()
 _clients: set[Any] = set()  # of the notebooks under way
@@ -164,7 +165,7 @@ def _engine() -> type:
                 nb_man,
                 kernel_name=kernel_name,
                 timeout=options.get("execution_timeout"),
-                startup_timeout=options.get("start_timeout", 60),
+                startup_timeout=_START,
                 shutdown_kernel="immediate",  # a graceful stop takes a second; nothing is left to be saved
                 resources={"metadata": {"path": folder}},
                 # ipykernel warns into the outputs about plain TCP, rightly: encrypt
