@@ -62,24 +62,26 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises `ValueError` where a column is missing or a status, verdict or comparison is not declared.
     """
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise ValueError(f"not a result frame: {missing} missing")
-    out = table.loc[:, list(COLUMNS)].reset_index(drop=True)
-    kinds = out.dtypes
+    if tuple(table.columns) != COLUMNS:  # picking columns costs more than all the rest
+        missing = [name for name in COLUMNS if name not in table.columns]
+        if missing:
+            raise ValueError(f"not a result frame: {missing} missing")
+        table = table.loc[:, list(COLUMNS)]
+    out = table.reset_index(drop=True)
+    kinds = dict(zip(COLUMNS, out.dtypes.tolist(), strict=True))
     for name in (*TEXT, *STATE):
-        if kinds[name] != _TEXT_TYPE or out[name].hasnans:
+        if kinds[name] != _TEXT_TYPE or out[name].array.isna().any():
             out[name] = out[name].astype("str").where(out[name].notna(), "")
     for name in NUMBERS:
         if kinds[name] != np.float64:
             out[name] = pd.to_numeric(out[name]).astype("float64")
+    found = {name: set(out[name].tolist()) for name in ("status", "comparison", "verdict")}
     for name, allowed in (("status", STATUSES), ("comparison", COMPARISONS), ("verdict", VERDICTS)):
-        strange = sorted(set(out[name]) - set(allowed))
+        strange = sorted(found[name] - set(allowed))
         if strange:
             raise ValueError(f"{name} {strange} is none of {list(allowed)}")
-    hidden = out["status"] != OK
-    if hidden.any():
-        out.loc[hidden, list(NUMBERS)] = np.nan
+    if found["status"] - {OK}:
+        out.loc[out["status"] != OK, list(NUMBERS)] = np.nan
     return out
 
 

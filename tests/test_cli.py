@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import toy_workspace as toy
 from click.testing import CliRunner, Result
+from intake_workspace import Toy
 
 from cxlib import cli, errors
+from cxlib.cli import terminal
+from cxlib.data.ledger import Batch, Ledger
+from cxlib.data.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("check", "demo", "ingest", "snapshots", "run", "serve", "lab")
@@ -77,7 +84,7 @@ def test_run_and_snapshots(tmp_path: Path) -> None:
 
     done = whole("run", "toy", "-p", "size=4", cwd=root / "notebooks")
     assert done.returncode == 0, done.stderr
-    assert "Open reports/toy/2026-10/index.html" in done.stdout
+    assert f"Open {root.as_posix()}/reports/toy/2026-10/index.html" in done.stdout  # in full: we stand in a subfolder
     assert "01_first: cell 4 of 4" in done.stderr
     assert "02_second: done" in done.stderr
     assert "Warning" not in done.stderr
@@ -103,7 +110,8 @@ def test_a_failed_run_ends_with_its_code(tmp_path: Path) -> None:
     assert "reports/_failed/toy/" in done.stderr
 
 
-def test_ingest_prints_what_became_of_every_row(demo_workspace: Path) -> None:
+def test_ingest_prints_what_became_of_every_row(demo_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(demo_workspace)
     done = cx("-w", str(demo_workspace), "demo", "--customers", "400")
     assert done.exit_code == 0
     assert "stands already" in done.output
@@ -120,6 +128,45 @@ def test_ingest_prints_what_became_of_every_row(demo_workspace: Path) -> None:
     assert str(demo_workspace) not in done.output
 
 
+def test_a_demo_of_another_size_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    """Upserted into the first it would leave a company of both: customers of one, orders of the other."""
+    for folder in ("params", "notebooks"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    first, second, alone = (cx("-w", str(tmp_path), "demo", "--customers", n) for n in ("300", "200", "200"))
+    assert (first.exit_code, second.exit_code, alone.exit_code) == (0, 0, 0)
+    assert "It takes the place of the demo before it" in second.output
+    assert "stands already" in alone.output
+    older, newest = Ledger.read(tmp_path / "data" / "store")
+    counted = {table: counts["accepted"] for table, counts in newest.batch.counts.items()}
+    assert {table: version.rows for table, version in newest.tables.items()} == counted
+    assert older.tables["orders"].rows > newest.tables["orders"].rows
+    with Store.open(tmp_path, as_of=older.id) as store:
+        assert int(store.run(store.tables["orders"].count().as_table()).iloc[0, 0]) == older.tables["orders"].rows
+
+
+def test_a_demo_of_another_size_leaves_other_sources_alone(tmp_path: Path) -> None:
+    root = toy.with_snapshot(toy.workspace(tmp_path))
+    for batch in ("demo", "olist"):
+        one = Ledger.read(root / "data" / "store")[-1]
+        Ledger.commit(
+            root / "data" / "store", one.tables, Batch(f"{batch}-1", batch, ""), now=datetime(2026, 11, 1, tzinfo=UTC)
+        )
+    done = cx("-w", str(root), "demo", "--customers", "200")
+    assert done.exit_code == errors.UsageError.exit_code
+    assert "two demos cannot be mixed" in done.output
+    assert not (root / "data" / "raw" / "demo").exists()
+
+
+def test_an_ingest_that_accepts_nothing_has_failed(tmp_path: Path) -> None:
+    made = Toy(tmp_path).put("customers", "customer_id,valid_from\nc1,\n")
+    (tmp_path / "params" / "workspace.yml").write_text("company: Toy\n", encoding="utf-8")
+    (made.sql / "source.yml").write_text("title: Toy\nlicence: none\nfiles: {customers: {path: customers.csv}}\n")
+    done = cx("-w", str(tmp_path), "ingest", "toy", "--from", str(made.raw))
+    assert done.exit_code == errors.SourceError.exit_code
+    assert "1 x valid_from is missing" in done.output
+    assert "nothing was accepted; the store is empty" in done.output
+
+
 def test_what_is_unexpected_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def broken() -> Path:
         raise RuntimeError("a defect")
@@ -127,7 +174,7 @@ def test_what_is_unexpected_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(cli, "_root", broken)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     done = cx("check")
-    assert done.exit_code == cli.UNEXPECTED
+    assert done.exit_code == terminal.UNEXPECTED
     assert "RuntimeError: a defect" in done.output
     assert "--debug" in done.output
     (log,) = tmp_path.glob("cx-error-*.log")
@@ -150,7 +197,54 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     root = toy.with_snapshot(toy.workspace(tmp_path))
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = f'{sys.executable} -c "import time; time.sleep(1); from cxlib.cli import main; main()" snapshots | true'
-    done = subprocess.run(["sh", "-c", command], cwd=root, env=env, capture_output=True, text=True)
+    command = '"$0" -c "import time; time.sleep(1); from cxlib.cli import main; main()" snapshots | true'
+    done = subprocess.run(["sh", "-c", command, sys.executable], cwd=root, env=env, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EACCES, "Ask for the right"),
+        (errno.EROFS, "Work in a folder that can be written"),
+    ],
+)
+def test_what_the_system_refuses_is_no_defect(monkeypatch: pytest.MonkeyPatch, code: int, said: str) -> None:
+    def refused() -> Path:
+        raise OSError(code, os.strerror(code), "data/raw/demo/orders.parquet")
+
+    monkeypatch.setattr(cli, "_root", refused)
+    done = cx("check")
+    assert done.exit_code == errors.StoreError.exit_code
+    assert f"error: {os.strerror(code)}: data/raw/demo/orders.parquet" in done.output
+    assert said in done.output
+    assert "defect" not in done.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX limits")
+def test_a_disk_that_is_full_is_told_in_two_lines(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: at either, the store's library panics at length."""
+    made = Toy(tmp_path).put(
+        "customers", "customer_id,valid_from\n" + "".join(f"c{os.urandom(9).hex()},2026-01-01\n" for _ in range(20_000))
+    )
+    (tmp_path / "params" / "workspace.yml").write_text("company: Toy\n", encoding="utf-8")
+    (made.sql / "source.yml").write_text("title: Toy\nlicence: none\nfiles: {customers: {path: customers.csv}}\n")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"
+    command = [
+        sys.executable,
+        "-c",
+        f"{limit}; from cxlib.cli import main; main()",
+        "ingest",
+        "toy",
+        "--from",
+        str(made.raw),
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "RUST_BACKTRACE": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == errors.StoreError.exit_code
+    assert "error: the store cannot be written" in done.stderr
+    assert "panicked" not in done.stderr
+    assert "toy: writing customers" in done.stderr
+    assert not (tmp_path / "data" / "store" / "snapshots.json").exists()

@@ -346,8 +346,9 @@ def test_a_full_disk_leaves_the_old_snapshot(toy, monkeypatch, broken, call):
 
     with monkeypatch.context() as patch:
         patch.setattr(tables, broken, fail)
-        with pytest.raises(StoreError, match="No space left on device"):
+        with pytest.raises(StoreError, match=r"the disk of .* is full") as caught:
             toy.ingest()
+    assert "as it was before. Free some space" in str(caught.value.hint)
     assert toy.content() == before
     assert len(Ledger.read(toy.root / "data" / "store")) == 1
     report = toy.ingest()
@@ -437,3 +438,25 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_store_or_the_new(tmp_path)
         assert sorted(path.name for path in (root / "data").iterdir()) == ["quarantine", "store"]
     assert set(seen) == {"old", "new"}
     assert seen == sorted(seen, reverse=True)
+
+
+def test_ids_that_a_spreadsheet_rounded_are_refused_instead_of_taken_for_duplicates(tmp_path):
+    orders = "order_id,customer_id,ordered_at,amount\n" + "".join(
+        f"{order},c1,2026-10-0{day} 10:00:00,{day}\n"
+        for day, order in enumerate(("1.23E+15", "1.23E+15", "1,2E+05:checkout", "1e5", "12E15", "A+1.5"), start=1)
+    ).replace("1,2E+05:checkout", '"1,2E+05:checkout"')
+    toy = Toy(tmp_path).put("customers", CUSTOMERS).put("orders", orders)
+    report = toy.ingest()
+    counts = report.tables["orders"]
+    assert (counts.accepted, counts.rejected, counts.duplicated) == (3, 3, 0)
+    assert ("order_id ... was rounded by a spreadsheet", 3) in report.reasons["orders"]
+    assert [row[0] for row in toy.rows("orders", "order_id")] == ["12E15", "1e5", "A+1.5"]
+
+
+def test_control_characters_make_no_id_and_reach_no_terminal(tmp_path):
+    rows = "order_id,customer_id,ordered_at,amount\no\0one,c1,2026-10-01,1\no2,c1,2026-10-01,\x1b[2J\n"
+    report = Toy(tmp_path).put("customers", CUSTOMERS).put("orders", rows).ingest()
+    assert sorted(report.reasons["orders"]) == [
+        ("amount '\ufffd[2J' is not an amount", 1),
+        ("order_id 'o\ufffdone' holds control characters", 1),
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,16 @@ def test_a_damaged_or_newer_ledger_is_an_error_not_an_empty_store(tmp_path, cont
     (tmp_path / LEDGER).write_text(content)
     with pytest.raises(StoreError):
         Ledger.read(tmp_path)
+
+
+def test_a_ledger_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    (tmp_path / LEDGER).write_text("{}")
+    refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(refused))
+    with pytest.raises(StoreError) as caught:
+        Ledger.read(tmp_path)
+    assert "cannot be read: Permission denied" in str(caught.value)
+    assert "backup" not in str(caught.value)
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -131,6 +132,41 @@ def test_every_fault_of_a_source_is_said_at_once(tmp_path):
     ):
         assert part in message
     assert len(message.splitlines()) == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"id;score\n1;2\n", "its columns are split by ';': write delimiter: \";\" for it in source.yml"),
+        (b'"id"\t"score"\n1\t2\n', "its columns are split by '\\t': write delimiter: \"\\t\" for it in source.yml"),
+        ("id,score\n1,2\n".encode("utf-16"), "say its encoding in source.yml (it looks like utf-16)"),
+        (gzip.compress(b"id,score\n1,2\n", mtime=0), "(it looks like a gzip archive: unpack it)"),
+        (b"PK\x03\x04\x14\x00\x06\x00,\x00\n", "(it looks like a zip archive or a workbook"),
+        (b"\0id,score\n1,2\n", "its header holds NUL bytes: it is damaged, or not utf-8"),
+        ("id,score\n1,\u00e9\n".encode("latin-1"), "row 2: Invalid unicode (byte sequence mismatch) detected; say its"),
+    ],
+    ids=["semicolons", "tabs", "utf-16", "gzip", "zip", "nul", "latin-1"],
+)
+def test_a_file_of_another_make_is_recognised(tmp_path, content, said):
+    (tmp_path / "a.csv").write_bytes(content)
+    message = fails(tmp_path, File(path="a.csv", columns=("id", "score")))
+    assert said in message
+    assert "has no column" not in message
+
+
+def test_a_file_of_another_alias_is_not_suggested(tmp_path):
+    (tmp_path / "olist_orders.csv").write_text("a\n1\n")
+    files = {"orders": File(path="olist_orders.csv"), "customers": File(path="olist_customers.csv")}
+    with pytest.raises(SourceError) as caught, open_source(source(**files), tmp_path):
+        pass
+    assert "file customers (olist_customers.csv) is missing" in str(caught.value)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_file_without_rows_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("id,score\n")
+    with open_source(source(a=File(path="a.csv")), tmp_path) as opened:
+        assert opened.notes == ("file a (a.csv) has a header and no rows",)
 
 
 def test_a_missing_folder_says_what_to_do(tmp_path):

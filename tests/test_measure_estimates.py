@@ -57,6 +57,23 @@ class TestShare:
         share = estimates.share(found["inputs"]["x"], found["inputs"]["n"], method=NAMES[method])
         expected = [max(0.0, found["expected"][f"{method}.{side}"]) for side in (1, 2)]
         assert limits(share) == pytest.approx(expected, rel=REL)
+        clipped = found["expected"][f"{method}.1"] < 0
+        assert share["note"].item() == ("limit clipped to the scale" if clipped else "")
+
+    def test_a_number_that_is_missing_is_no_result(self) -> None:
+        """Beside it stands a whole one; no row is `ok` without an estimate."""
+        for found in (
+            estimates.share([np.nan, 3], 10),
+            estimates.nps([np.nan, 3], 1, 1),
+            estimates.rate([np.nan, 3], 10),
+        ):
+            assert found["status"].tolist() == ["undefined", "ok"]
+            assert found["note"].tolist() == ["a number is missing", ""]
+
+    def test_wald_without_width_says_so(self) -> None:
+        found = estimates.share(10, 10, method="wald")
+        assert limits(found) == [1, 1]
+        assert "no width" in found["note"].item()
 
     def test_telco_churn(self, oracle: Oracle) -> None:
         """IBM Telco, 1,869 of 7,043 lost; R `prop.test(correct = FALSE)`, `binom.test`."""
@@ -152,6 +169,17 @@ class TestNps:
 
 
 class TestMeanAndRatio:
+    def test_missing_values_do_not_count(self) -> None:
+        """R: t.test(c(1, NA, 3)) leaves the missing one out; a row without a denominator goes as well."""
+        pd.testing.assert_frame_equal(
+            estimates.mean(Moments.of([1.0, np.nan, 3.0], clusters=["ann", "ann", "bob"])),
+            estimates.mean(Moments.of([1.0, 3.0], clusters=["ann", "bob"])),
+        )
+        pd.testing.assert_frame_equal(
+            estimates.ratio(Moments.of([1.0, 2.0, 3.0, 5.0], [1.0, np.nan, 2.0, 1.0], weights=[1, 9, 2, 1])),
+            estimates.ratio(Moments.of([1.0, 3.0, 5.0], [1.0, 2.0, 1.0], weights=[1, 2, 1])),
+        )
+
     def test_no_answers_one_answer_one_customer(self) -> None:
         none, one, same = Moments.of([]), Moments.of([3.0]), Moments.of([3.0, 4.0], clusters=["ann", "ann"])
         found = results.concat(estimates.mean(moments) for moments in (none, one, same))
@@ -227,6 +255,13 @@ class TestQuantile:
         """R: quantile(x, 0.7, type = 1); 0.7 * 10 is 7.000000000000001 in doubles, and the 7th value all the same."""
         assert estimates.quantile(range(1, 11), 0.7, confidence=0.8)["estimate"].item() == 7
         assert estimates.quantile([], 0.5)["status"].item() == "undefined"
+
+    def test_missing_values_do_not_count(self) -> None:
+        """R: quantile(x, 0.5, type = 1, na.rm = TRUE); NumPy sorts a missing value last, as if it were the longest."""
+        assert np.nanquantile([1, 2, np.nan], 0.5, method="inverted_cdf") == 1
+        found = estimates.quantile([1, 2, np.nan] * 20, 0.5)
+        assert (found["estimate"].item(), found["n"].item()) == (1, 40)
+        assert estimates.quantile([np.nan], 0.5)["note"].item() == "no answers"
 
 
 class TestFromMoments:

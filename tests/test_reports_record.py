@@ -179,6 +179,19 @@ def test_amounts_are_in_the_currency_of_the_periods_sources(at_demo: Path) -> No
     assert "amounts of this period are in BRL and USD, added up as they are" in mixed.warnings
 
 
+def test_a_target_in_another_currency_is_none(at_demo: Path) -> None:
+    """58 euros are no target for amounts in reais; the definition, and so its hash, is the same."""
+    run = cx.open_run(PERIOD)
+    aov, nps = run.metrics["average_order_value"], run.metrics["nps"]
+    assert aov.target is not None
+    origin = run.context.origins[0].model_copy(update={"currency": "BRL"})
+    abroad = run.context.model_copy(update={"origins": (origin,)})
+    there = abroad.described
+    assert there["average_order_value"] == aov.model_copy(update={"target": None})
+    assert there["nps"] == nps
+    assert abroad.definition_of(there["average_order_value"]) == run.context.definition_of(aov)
+
+
 def test_mask_hides_whole_cells_of_counts() -> None:
     """A quantile's rows are counts per value; a cell is hidden as one, not value by value."""
     moments = pd.DataFrame(

@@ -81,6 +81,8 @@ def test_a_failing_notebook_stops_no_other_and_replaces_nothing(tmp_path: Path) 
     assert "value 3" in (failed / "01_first.html").read_text(encoding="utf-8")
     for name in ("02_second.html", "index.html"):
         assert "FileNotFoundError" in (failed / name).read_text(encoding="utf-8")
+    assert "This run is not published." in (failed / "index.html").read_text(encoding="utf-8")
+    assert "papermill" not in (failed / "02_second.html").read_text(encoding="utf-8")
     manifest = json.loads((failed / "run.json").read_text(encoding="utf-8"))
     assert manifest["state"] == "failed"
     assert list(manifest["errors"]) == ["02_second"]

@@ -105,6 +105,7 @@ def test_serves_pages_and_apps_and_nothing_else(server: tuple[Path, int, subproc
     assert "WAREHOUSE_PASSWORD" not in app
     assert SECRET not in app
     assert "connect-src 'self'" in headers["content-security-policy"]
+    assert f'<a href="{base}/01_first.html">Published page</a>' in app
     assert not ELSEWHERE.search(app)
     assert (root / "reports" / "toy" / "2026-10" / "run.json").is_file()
 
@@ -137,8 +138,9 @@ def test_names_in_the_catalogue_are_escaped(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     content = {
         "title": "<script>x</script>", "audience": "<b>", "period_title": "<i>", "pages": {"a": "<u>"},
-        "snapshot": {"id": "<s>"}, "started_at": "2026-11-01",
+        "snapshot": {"id": "<s>"}, "started_at": "2026-11-01", "headline": ["NPS: <em>27</em>.", "More."],
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
     html = catalogue.home(tmp_path, "x")
-    assert not any(tag in html for tag in ("<script>", "<b>", "<i>", "<u>", "<s>"))
+    assert not any(tag in html for tag in ("<script>", "<b>", "<i>", "<u>", "<s>", "<em>"))
+    assert "NPS: &lt;em&gt;27" in html

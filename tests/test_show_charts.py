@@ -20,6 +20,7 @@ from matplotlib.colors import to_rgb
 from cxlib import results
 from cxlib.errors import UsageError
 from cxlib.periods import Period
+from cxlib.reports.page import style as page_style
 from cxlib.show import canvas, charts, heat, style
 from cxlib.show.charts import Chart
 from cxlib.show.formats import STATUS_WORDS
@@ -134,7 +135,10 @@ def test_html_carries_the_picture_and_escaped_words() -> None:
     page = charts.html(charts.interval_bars(frame, METRICS["csat_top2"]), name="by region/1")
     assert "<script>" not in page
     assert "&lt;script&gt;alert(&quot;1&quot;)" in page
-    assert re.match(r'<figure class="cx-figure" id="by-region-1"><img alt="[^"<>]+" src="data:image/png;base64,', page)
+    assert re.match(
+        r'<figure class="cx-figure mathjax_ignore" id="by-region-1"><img alt="[^"<>]+" src="data:image/png;base64,',
+        page,
+    )
     assert page.endswith("</figcaption></figure>")
     picture = base64.b64decode(re.search(r'base64,([^"]+)"', page)[1])
     assert picture.startswith(PNG)
@@ -183,7 +187,7 @@ def test_small_multiples_draw_what_the_frame_holds() -> None:
     [
         ("moved", "+33.2, up from +32.4 the month before"),
         ("not shown", "+33.2; +32.4 the month before, no change shown"),
-        ("could not have been seen", "+33.2; +32.4 the month before, too few answers to tell"),
+        ("could not have been seen", "+33.2; +32.4 the month before, too few to tell"),
         ("", "+33.2; +32.4 the month before"),
     ],
 )
@@ -322,7 +326,7 @@ def test_headline_says_verdicts_in_words_and_shapes() -> None:
     words = _words(fig)
     assert "▼ below target, worse" in words
     assert "○ no difference shown" in words
-    assert "◇ too few answers to tell" in words
+    assert "◇ too few to tell" in words
     assert "no target" in words
     assert fig.finding.startswith("October 2026: Net Promoter Score is worse than target")
     marks = {
@@ -357,6 +361,15 @@ def test_hidden_levels_come_last_with_their_words() -> None:
     assert "hidden: too few answers" in _words(fig)
     every = with_status(levels(), levels()["segment"] == "region", results.UNDEFINED)
     assert charts.interval_bars(every, METRICS["csat_top2"]).finding.endswith("by region: not available")
+
+
+def test_many_hidden_levels_are_named_and_not_drawn() -> None:
+    blank = ["North", "South", "East", "West"]
+    frame = with_status(levels(), levels()["level"].isin(blank), results.SUPPRESSED)
+    fig = charts.interval_bars(frame, METRICS["csat_top2"])
+    assert {label.get_text() for label in _panel(fig, "levels").get_yticklabels()} == {"Islands", "Centre"}
+    assert "Hidden, too few answers or not available: " in _words(fig)
+    assert all(name in _words(fig) and f"{name}: hidden" in charts.alt_text(fig) for name in blank)
 
 
 def test_many_and_strange_levels() -> None:
@@ -410,7 +423,10 @@ def test_heatmap_has_a_cell_a_touchpoint_in_its_stage() -> None:
 def test_heatmap_colours_run_from_worse_to_better_around_the_target() -> None:
     for name in ("csat_top2", "wait_p50"):
         goal = METRICS[name]
-        scale = heat._scale(({"estimate": v, "status": "ok"} for v in (goal.target * 0.8, goal.target * 1.2)), goal)
+        ends = [goal.target * 0.8, goal.target * 1.2]
+        rows = [{"estimate": v, "conf_low": v * 0.9, "conf_high": v * 1.1, "status": "ok"} for v in ends]
+        scale = heat._scale(rows, goal)
+        assert scale.norm.vmax == pytest.approx(goal.target * 1.32)  # an interval's end, so that noise is pale
         good = scale.norm.vmax if goal.higher_is_better else scale.norm.vmin
         assert to_rgb(scale.colours(scale.norm(good))[:3]) == pytest.approx(to_rgb(style.BLUE), abs=0.01)
     assert heat._scale([], METRICS["items"]).colours is style.SEQUENTIAL
@@ -423,8 +439,18 @@ def test_text_on_every_colour_of_a_cell_can_be_read() -> None:
             assert _contrast(colour[:3], to_rgb(style.text_on(colour))) >= 4.5
     for name in (style.INK, style.GREY, style.BLUE, style.ORANGE):
         assert _contrast(to_rgb(name), to_rgb(style.PAPER)) >= 4.5
-    for name in set(re.findall(r"[^-]color: (#[0-9a-f]+)", style.CSS)):
-        assert _contrast(to_rgb(name), (1, 1, 1)) >= 4.5
+
+
+def test_text_of_pages_can_be_read_in_light_and_dark() -> None:
+    """WCAG 2.2, 1.4.3, by the colours that page.css declares: light first, then dark."""
+    found = re.findall(r"--([\w-]+): (#[0-9a-f]{6})", page_style().split("@media print")[0])
+    half = len(found) // 2
+    for colours in (dict(found[:half]), dict(found[half:])):
+        for ink in ("ink", "soft", "link", "better", "worse"):
+            for paper in ("paper", "card"):
+                assert _contrast(to_rgb(colours[ink]), to_rgb(colours[paper])) >= 4.5
+        for paper in ("warn-paper", "bad-paper"):
+            assert _contrast(to_rgb(colours["ink"]), to_rgb(colours[paper])) >= 4.5
 
 
 def _contrast(one: tuple[float, ...], two: tuple[float, ...]) -> float:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cxlib.errors import UsageError
 from cxlib.show import formats
-from cxlib.show.formats import Format, format_change, format_interval, format_value
-from tests.show_frames import METRICS
+from cxlib.show.formats import Format, headed
+from tests.show_frames import METRICS, metric
 
 UNITS = ["points", "percent", "score", "seconds", "days", "money", "count", "per_month", "per_1000_months"]
 
@@ -41,7 +41,9 @@ UNITS = ["points", "percent", "score", "seconds", "days", "money", "count", "per
         (5.6e9, "money", "€5.60 billion"),
         (0.05, "per_month", "5.0 % a month"),
         (12.3, "per_1000_months", "12.3 per 1,000 customer-months"),
-        (1234.0, "count", "1,234"),
+        (1234.0, "count", "1,234.0"),
+        (316.81, "count", "316.8"),
+        (1.0, "count", "1.00"),
         (1.42, "count", "1.42"),
         (math.nan, "percent", "not available"),
         (None, "points", "not available"),
@@ -49,14 +51,14 @@ UNITS = ["points", "percent", "score", "seconds", "days", "money", "count", "per
     ],
 )
 def test_values(value: float, unit: str, expected: str) -> None:
-    assert format_value(value, unit) == expected
+    assert Format().value(value, unit) == expected
 
 
 def test_currencies_and_locales() -> None:
-    assert format_value(64.2, "money", "BRL") == "R$ 64.20"
-    assert format_value(64.2, "money", "CHF") == "CHF 64.20"
-    assert format_value(1234.5, "money", "EUR", "de-DE") == "€1.234,50"
-    assert format_value(0.8083, "percent", "EUR", "es") == "80,8 %"
+    assert Format("BRL").value(64.2, "money") == "R$ 64.20"
+    assert Format("CHF").value(64.2, "money") == "CHF 64.20"
+    assert Format(locale="de-DE").value(1234.5, "money") == "€1.234,50"
+    assert Format(locale="es").value(0.8083, "percent") == "80,8 %"
     assert Format(locale="fr_FR").count(1234567) == "1\u202f234\u202f567"
     assert Format(locale="xx").count(1234567) == "1,234,567"
 
@@ -83,7 +85,7 @@ def test_a_workspace_sets_how_numbers_are_written(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_intervals(low: float, high: float, unit: str, expected: str) -> None:
-    assert format_interval(low, high, unit) == expected
+    assert Format().interval(low, high, unit) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,11 +102,11 @@ def test_intervals(low: float, high: float, unit: str, expected: str) -> None:
     ],
 )
 def test_changes(value: float, unit: str, expected: str) -> None:
-    assert format_change(value, unit) == expected
+    assert Format().change(value, unit) == expected
 
 
 def test_interval_of_a_change_carries_signs_and_the_unit_of_a_difference() -> None:
-    assert format_interval(-0.036, 0.012, "percent", change=True) == "−3.6 to +1.2 pp"
+    assert Format().interval(-0.036, 0.012, "percent", change=True) == "−3.6 to +1.2 pp"
 
 
 @given(
@@ -113,7 +115,7 @@ def test_interval_of_a_change_carries_signs_and_the_unit_of_a_difference() -> No
     locale=st.sampled_from(["en", "de"]),
 )
 def test_no_number_breaks_a_page(value: float, unit: str, locale: str) -> None:
-    for words in (format_value(value, unit, "EUR", locale), format_change(value, unit, "EUR", locale)):
+    for words in (Format(locale=locale).value(value, unit), Format(locale=locale).change(value, unit)):
         assert words
         assert "nan" not in words
         assert "inf" not in words
@@ -121,7 +123,7 @@ def test_no_number_breaks_a_page(value: float, unit: str, locale: str) -> None:
 
 @given(value=st.floats(min_value=0, max_value=1e6))
 def test_sign_flips_and_nothing_else(value: float) -> None:
-    up, down = format_change(value, "score"), format_change(-value, "score")
+    up, down = Format().change(value, "score"), Format().change(-value, "score")
     assert up.lstrip("+") == down.lstrip("−")
 
 
@@ -149,3 +151,11 @@ def test_words_for_every_status() -> None:
     }
     assert formats.missing_words(None) == "no figures"
     assert formats.missing_words({"status": "ok", "estimate": 1.0}) == ""
+
+
+def test_a_heading_says_the_long_part_of_a_unit_once() -> None:
+    assert headed(metric("churn")) == "Churn on customer-time (a month)"
+    assert headed(metric("churn", title="Churn per customer-month")) == "Churn per customer-month"
+    assert headed(metric("complaint_rate")) == "Complaints (per 1,000 customer-months)"
+    assert headed(metric("complaint_rate", title="Complaints per 1,000 customer-months")).count("months") == 1
+    assert headed(metric("nps")) == "Net Promoter Score"

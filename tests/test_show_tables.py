@@ -9,7 +9,8 @@ import pytest
 
 from cxlib import results
 from cxlib.errors import UsageError
-from cxlib.show import style, tables
+from cxlib.reports.page import style as page_style
+from cxlib.show import tables
 from tests.show_frames import (
     LAST,
     METRICS,
@@ -71,7 +72,6 @@ def _every_table(frame: pd.DataFrame | None = None) -> list[str]:
     return [
         tables.scorecard(scorecard() if frame is None else frame, METRICS),
         tables.levels(by_level, METRICS),
-        tables.wide(by_level, METRICS),
         tables.touchpoints(points, METRICS, TOUCHPOINTS),
     ]
 
@@ -95,9 +95,24 @@ def test_same_frame_same_html() -> None:
 
 
 def test_every_class_has_a_rule_in_the_css() -> None:
-    for page in [*_every_table(), tables.freshness([{"table": "x"}])]:
-        for name in _Page(page).classes:
-            assert f".{name}" in style.CSS
+    for table in [*_every_table(), tables.freshness([{"table": "x"}])]:
+        for name in _Page(table).classes:
+            assert f".{name}" in page_style() or name == "mathjax_ignore"
+
+
+def test_amounts_are_kept_from_what_sets_formulas() -> None:
+    """MathJax, which a notebook or an app may load, skips this class: "$58 to $64" would become a formula."""
+    for table in [*_every_table(), *_every_table(results.empty())]:
+        assert set(_Page(table).classes) >= {"cx-figure", "mathjax_ignore"}
+
+
+def test_what_is_not_compared_is_explained_in_the_notes() -> None:
+    why = "the difference of two quantiles is not offered"
+    frame = results.concat([history(["wait_p50"]), difference("wait_p50", "2026-09", 1.0, 0.5, "")])
+    frame = with_status(frame, frame["comparison"] == "difference", results.UNDEFINED, why)
+    table = tables.scorecard(frame, METRICS)
+    assert _row(table, "Median wait before an agent answers")[4] == "not compared"
+    assert why in table.split("<details>")[1]
 
 
 def test_an_empty_frame_says_so() -> None:
@@ -122,7 +137,6 @@ def test_everything_is_escaped() -> None:
     pages = [
         tables.scorecard(frame, mine, title=evil),
         tables.levels(frame, mine),
-        tables.wide(frame, mine),
         tables.touchpoints(journey(("csat_top2",)), mine, points),
         tables.freshness([{"table": evil, "rows": 3, "newest": "2026-10-31", "warning": evil}], title=evil),
     ]
@@ -154,7 +168,7 @@ def test_scorecard_row_by_row() -> None:
             "Customers satisfied (top two boxes)",
             "80.8 % | 73.8 to 86.3 %",
             "151",
-            "82.0 % | ◇ too few answers to tell",
+            "82.0 % | ◇ too few to tell",
             "+2.1 pp | +0.6 to +3.6 pp | ▲ up, better",
             "−0.4 pp | −3.4 to +2.6 pp | ○ no change shown",
         ],
@@ -199,7 +213,7 @@ def test_every_status_has_its_words_and_hides_n(status: str, said: str) -> None:
     assert n == ""
     assert target == "no target"
     assert before == said.split(" | ")[0]
-    assert year == "no comparison"
+    assert year == "not compared"
 
 
 def test_metrics_without_an_answer_are_named_with_the_reason() -> None:
@@ -234,22 +248,17 @@ def test_levels_are_ranked_under_the_whole() -> None:
     assert next(row for row in rows if row[0] == "West")[-1] == "+4.0 pp | +1.0 to +7.0 pp | ▲ up, better"
 
 
-def test_several_metrics_become_groups_or_columns() -> None:
+def test_several_metrics_become_groups() -> None:
     frame = results.concat([levels(), levels("nps")])
     grouped = tables.levels(frame, METRICS)
     assert grouped.count('<th scope="rowgroup" rowspan="7">') == 2
-    rows = _Page(tables.wide(frame, METRICS)).rows
-    assert rows[0] == ["Region", "Customers satisfied (top two boxes)", "Net Promoter Score"]
-    assert len(rows) == 7
-    assert " | n " in rows[1][1]
 
 
 def test_two_segments_need_a_name() -> None:
     frame = results.concat([levels(), levels(segment="plan")])
-    for table in (tables.levels, tables.wide):
-        with pytest.raises(UsageError, match="name the one"):
-            table(frame, METRICS)
-        assert "Plan" in table(frame, METRICS, "plan")
+    with pytest.raises(UsageError, match="name the one"):
+        tables.levels(frame, METRICS)
+    assert "Plan" in tables.levels(frame, METRICS, "plan")
 
 
 def test_touchpoints_are_grouped_and_none_is_lost() -> None:

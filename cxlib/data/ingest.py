@@ -34,6 +34,7 @@ def ingest(
     source_name: str,
     *,
     folder: Path | None = None,
+    anew: bool = False,
     today: date | None = None,
     now: datetime | None = None,
     progress: Callable[[str], None] | None = None,
@@ -50,6 +51,8 @@ def ingest(
         The source: a folder of `params/sources`.
     folder
         Where the raw files lie; default: `folder` of its source.yml, or data/raw/<source>.
+    anew
+        The new snapshot holds this batch and nothing else; older snapshots stay what they were.
     today
         The day of the ingest: events more than a day later are refused. Default: no event is too late.
     now
@@ -72,12 +75,15 @@ def ingest(
     source = _source(params, source_name)
     store = location_of(root, params.workspace.store)
     raw = folder or root / (source.folder or f"data/raw/{source.id}")
-    intake = Intake(root, store, params.workspace, source, today, progress or (lambda _: None))
+    intake = Intake(root, store, params.workspace, source, today, progress or (lambda _: None), anew)
     with writer_lock(store), _scratch(root) as scratch, open_source(source, raw, scratch=scratch) as opened:
         try:
             return intake.run(opened, raw, now or datetime.now(UTC))
         except (OSError, DeltaError, pa.ArrowException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise StoreError(f"the store cannot be written: {error}", hint="It is as it was before.") from error
+            full = "No space left on device" in str(error)
+            hint = "It is as it was before." + full * " Free some space, then run the same command again."
+            why = f"the disk of {store} is full" if full else error
+            raise StoreError(f"the store cannot be written: {why}", hint=hint) from error
 
 
 def _source(params: Params, source: str) -> Source:

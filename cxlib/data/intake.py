@@ -37,6 +37,7 @@ class Intake:
     source: Source
     today: date | None
     progress: Callable[[str], None]
+    anew: bool = False
     notes: list[str] = field(default_factory=list)
     listed: dict[str, bool] = field(default_factory=dict)  # table -> its keys stand in a table of their own
 
@@ -49,7 +50,7 @@ class Intake:
         """Do it all; the caller holds the lock."""
         past = Ledger.read(self.store)
         snapshot = past[-1] if past else None
-        versions = dict(snapshot.tables) if snapshot else {}
+        versions = dict(snapshot.tables) if snapshot and not self.anew else {}
         staged = self._describe(opened.connection, versions)
         sums = _checksums(opened.files, raw, self.sql)
         checksum = hashlib.sha256("\n".join(f"{n} {s}" for n, s in sorted(sums.items())).encode()).hexdigest()

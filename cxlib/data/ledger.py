@@ -74,8 +74,10 @@ class Ledger:
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return []
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the ledger {path} cannot be read: {error}", hint="Restore it from a backup.") from None
+        except OSError as error:
+            raise StoreError(f"the ledger {path} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise StoreError(f"the ledger {path} is damaged: {error}", hint="Restore it from a backup.") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise StoreError(f"the ledger {path} is not of format {FORMAT}", hint="Update cxlib, or restore it.")
         return _snapshots(content["snapshots"])

@@ -33,6 +33,9 @@ _WORDS = {
     MONEY: "an amount",
     BOOLEAN: "true or false",
 }
+# A spreadsheet saves a long number as 1.23E+15: many ids become one, and their rows would be lost as duplicates.
+_DAMAGED = r"(^|\W)\d([.,]\d+)?[eE]\+\d+(\W|$)"
+_CONTROL = r"[\x00-\x1f\x7f]"
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999  # what a period can be made of
 _LONGEST = 60  # characters of a value that a reason quotes
 _DAY = r"\d{4}-\d{1,2}-\d{1,2}"
@@ -149,6 +152,8 @@ def rules(table: Table, given: Mapping[str, str], *, today: date | None, known: 
         Column -> SQL condition that the row it refers to is there.
     """
     found = [rule for c in table.columns if c.name in given for rule in _column_rules(c, given[c.name])]
+    ids = [c.name for c in table.columns if c.type == TEXT and c.name in (*table.key, *table.references)]
+    found += [rule for column in ids if given.get(column) == "VARCHAR" for rule in _id_rules(column)]
     if "instrument" in given and "score" in given:
         found += _score_rules()
     for earlier, later in table.orders:
@@ -181,6 +186,15 @@ def _column_rules(column: Column, given: str) -> list[Rule]:
     return found
 
 
+def _id_rules(column: str) -> list[Rule]:
+    """Return what an id must obey beyond being there: it is whole."""
+    says = f"{text(column + ' ')} || {_cell(column)} || "
+    return [
+        Rule(f"regexp_matches({_t(column)}, {text(_DAMAGED)})", says + text(" was rounded by a spreadsheet")),
+        Rule(f"regexp_matches({_t(column)}, {text(_CONTROL)})", says + text(" holds control characters")),
+    ]
+
+
 def _score_rules() -> list[Rule]:
     """Return, for each instrument, the range of its scores."""
     return [
@@ -210,5 +224,6 @@ def _t(column: str) -> str:
 
 
 def _cell(column: str) -> str:
-    """Return SQL that quotes a raw value, cut where it is long."""
-    return f"'''' || left({name(column)}::VARCHAR, {_LONGEST}) || ''''"
+    """Return SQL that quotes a raw value, cut where it is long, without what a terminal would obey."""
+    plain = f"regexp_replace(left({name(column)}::VARCHAR, {_LONGEST}), {text(_CONTROL)}, '\ufffd', 'g')"
+    return f"'''' || {plain} || ''''"

@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,13 @@ from cxlib.errors import SourceError, did_you_mean
 from cxlib.params.models import File, Source
 
 MEMORY_LIMIT = "1GB"
+_DELIMITERS = (",", ";", "\t", "|")  # what an export may be split by, other than as declared
+_MAGIC = {
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    b"\x1f\x8b": "a gzip archive: unpack it",
+    b"PK\x03\x04": "a zip archive or a workbook: unpack it, or save its sheet as CSV",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Opened:
 
     connection: duckdb.DuckDBPyConnection
     files: tuple[Path, ...]  # all that were found
-    notes: tuple[str, ...]  # optional files that are missing
+    notes: tuple[str, ...]  # optional files that are missing, and files without a row
 
 
 def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
@@ -69,7 +76,8 @@ def open_source(source: Source, folder: Path, *, scratch: Path | None = None) ->
     """
     if not folder.is_dir():
         raise SourceError(
-            f"source {source.id}: there is no folder {folder}", hint="Put the raw files there, or --from."
+            f"source {source.id}: there is no folder {folder}",
+            hint=f"Put the raw files there, or name their folder: cx ingest {source.id} --from FOLDER",
         )
     work = Path(tempfile.mkdtemp(dir=scratch, prefix="source-"))
     connection = connect(work)
@@ -91,9 +99,13 @@ def _open(source: Source, folder: Path, connection: duckdb.DuckDBPyConnection, w
             columns = ", ".join(f"NULL::VARCHAR AS {name(c)}" for c in file.columns or ("nothing",))
             connection.execute(f"CREATE VIEW {name(alias)} AS SELECT {columns} WHERE false")
         elif not paths:
-            faults.append(f"file {alias} ({file.path}) is missing{_near_file(folder, file.path)}")
+            taken = {other.path for other in source.files.values()}
+            faults.append(f"file {alias} ({file.path}) is missing{_near_file(folder, file.path, taken)}")
         else:
-            faults += _make_view(connection, alias, file, paths, work)
+            wrong = _make_view(connection, alias, file, paths, work)
+            if not wrong and _without_rows(connection, alias):
+                notes.append(f"file {alias} ({file.path}) has a header and no rows")
+            faults += wrong
     if faults:
         raise SourceError("\n".join([f"source {source.id}, folder {folder}:", *(f"  {fault}" for fault in faults)]))
     return Opened(connection, tuple(found), tuple(notes))
@@ -105,9 +117,17 @@ def _find(folder: Path, pattern: str) -> list[Path]:
     return [exact] if exact.is_file() else sorted(path for path in folder.glob(pattern) if path.is_file())
 
 
-def _near_file(folder: Path, pattern: str) -> str:
-    """Suggest the file that was probably meant."""
-    return did_you_mean(pattern, [path.name for path in folder.iterdir() if path.is_file()])
+def _near_file(folder: Path, pattern: str, taken: Collection[str]) -> str:
+    """Suggest the file that was probably meant: none that has its own place in the source."""
+    return did_you_mean(pattern, [path.name for path in folder.iterdir() if path.is_file() and path.name not in taken])
+
+
+def _without_rows(connection: duckdb.DuckDBPyConnection, alias: str) -> bool:
+    """Say whether a view has no row; what cannot be read is told when it is."""
+    try:
+        return connection.execute(f"SELECT 1 FROM {name(alias)} LIMIT 1").fetchone() is None
+    except duckdb.Error:
+        return False
 
 
 def _make_view(
@@ -124,6 +144,11 @@ def _make_view(
         twice = [column for column, times in Counter(columns).items() if times > 1]
         faults += [f"file {alias} ({path.name}) has the column '{column}' more than once" for column in twice]
         missing = [column for column in file.columns if column not in columns]
+        sign = _splits(columns, missing)
+        if sign:
+            words = f"its columns are split by '{sign}': write delimiter: \"{sign}\" for it in source.yml"
+            faults.append(f"file {alias} ({path.name}): {words}")
+            continue
         faults += [f"file {alias} ({path.name}) has no column '{m}'{did_you_mean(m, columns)}" for m in missing]
         selects.append(select)
     if file.format == "parquet":  # one scan of all files runs on all cores
@@ -143,7 +168,9 @@ def _csv(_: duckdb.DuckDBPyConnection, path: Path, file: File, draft: Path) -> t
     if header is None:
         raise ValueError("it is empty")
     if any("\udc80" <= letter <= "\udcff" for title in header for letter in title):
-        raise ValueError(f"its header is not {file.encoding}; say its encoding in source.yml")
+        raise ValueError(f"its header is not {file.encoding}; say its encoding in source.yml{_looks_like(path)}")
+    if any("\0" in title for title in header):
+        raise ValueError(f"its header holds NUL bytes: it is damaged, or not {file.encoding}{_looks_like(path)}")
     columns = [title.strip() or f"column{place}" for place, title in enumerate(header, start=1)]
     if encoding != "utf-8-sig":
         # DuckDB itself reads few encodings, and fetches an extension for the others.
@@ -156,6 +183,23 @@ def _csv(_: duckdb.DuckDBPyConnection, path: Path, file: File, draft: Path) -> t
     options = f"delim = {text(delimiter)}, quote = '\"', escape = '\"', nullstr = '', strict_mode = true"
     options += f", auto_detect = false, header = false, skip = {file.header_rows}, columns = {{{types}}}"
     return columns, f"SELECT * FROM read_csv({_path(path)}, {options})"
+
+
+def _looks_like(path: Path) -> str:
+    """Tell by its first bytes what a file is that should be text, where they tell."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    kinds = (kind for magic, kind in _MAGIC.items() if start.startswith(magic))
+    return next((f" (it looks like {kind})" for kind in kinds), "")
+
+
+def _splits(columns: Sequence[str], missing: Sequence[str]) -> str:
+    """Return the sign, as YAML writes it, that makes the missing columns of a header read as one; "" for none."""
+    if len(columns) != 1 or not missing:
+        return ""
+    titles = {sign: {word.strip(' "') for word in columns[0].split(sign)} for sign in _DELIMITERS}
+    found = next((sign for sign, words in titles.items() if words.issuperset(missing)), "")
+    return found.replace("\t", "\\t")
 
 
 def _excel(connection: duckdb.DuckDBPyConnection, path: Path, file: File, draft: Path) -> tuple[list[str], str]:
@@ -221,6 +265,7 @@ def reason(error: BaseException) -> str:
         return message.strip().splitlines()[0] if message.strip() else type(error).__name__
     why = re.search(r"^(Expected Number of Columns.*|Value with.*|Invalid unicode[^.]*|Maximum line.*)", message, re.M)
     what = why.group(1).strip().rstrip(".") if why else "its quotes or line ends are broken"
+    what += "; say its encoding in source.yml" if what.startswith("Invalid unicode") else ""
     return f"{Path(path.group(1)).name}, {f'row {row.group(1)}' if row else 'unknown row'}: {what}"
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
-from cxlib.expressions import parse
+from cxlib.expressions import Expression, parse
 from cxlib.measure.compiler import as_condition, as_number, compile_expression
-from cxlib.measure.derived import Tables, cluster_of, columns_of, level_of, rows_of, with_customers
+from cxlib.measure.derived import Tables, cluster_of, columns_of, level_of, period_names_of, rows_of, with_customers
 from cxlib.measure.spans import Spans
 from cxlib.params import Segment, Touchpoint
 
@@ -50,18 +50,26 @@ def counted_rows(side: Side) -> ir.Table:
     own = [segment for segment in side.segments if segment.on == "event"]
     names = set(kept.columns).union(*(text.columns for text in texts.values()), *(columns_of(s) for s in own))
     rows = rows_of(side.table, names | ({side.time} if side.time else set()), side.tables, side.touchpoints)
-    rows = side.spans.cut(rows, side.time, side.window)
-    known: dict[str, ir.Value] = {name: rows[name] for name in rows.columns} | side.spans.names(rows, side.window)
-    rows = rows.filter(as_condition(compile_expression(kept, known), kept.text))
+    within = [side.spans.within(rows[side.time], side.window)] if side.time else []
+    rows = rows if side.time else side.spans.cross(rows)
+    known = _named(side, rows, [kept])
+    rows = rows.filter(*within, as_condition(compile_expression(kept, known), kept.text))
     customers = [segment for segment in side.segments if segment.on == "customers"]
     if customers:
-        at = rows[side.time] if side.time else side.spans.names(rows, side.window)["period_from"]
+        at = rows[side.time or "period_from"]
         rows = with_customers(rows.mutate(_at=at.cast("timestamp")), customers, "_at", side.tables)
-    period = side.spans.names(rows, side.window)
-    known = {name: rows[name] for name in rows.columns} | period
-    levels = {f"_level{i}": level_of(segment, rows, period) for i, segment in enumerate(side.segments)}
+    said = side.spans.names(rows, side.time, side.window, period_names_of(side.segments))
+    levels = {f"_level{i}": level_of(segment, rows, said) for i, segment in enumerate(side.segments)}
+    known = _named(side, rows, texts.values())
     numbers = _numbers({name: compile_expression(text, known) for name, text in texts.items()}, side.texts)
-    return rows.select("_p", **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
+    period = side.spans.number(rows[side.time], side.window) if side.time else rows._p
+    return rows.select(_p=period, **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
+
+
+def _named(side: Side, rows: ir.Table, texts: Collection[Expression]) -> dict[str, ir.Value]:
+    """Return the values of all that expressions name: columns, and the row's period."""
+    period = side.spans.names(rows, side.time, side.window, {name for text in texts for name in text.period_names})
+    return {name: rows[name] for text in texts for name in text.columns} | period
 
 
 def _numbers(values: dict[str, ir.Value], texts: Mapping[str, str]) -> dict[str, ir.Value]:
@@ -94,10 +102,10 @@ def cells_of(side: Side) -> tuple[ir.Table, dict[str, int]]:
     rows = counted_rows(side)
     exact = {name: _exact(rows[name]) for name in ("y", "x") if name in rows.columns}
     factors = {name: factor for name, (_, factor) in exact.items()}
-    rows = rows.mutate(**{name: value for name, (value, _) in exact.items()})
-    sums = {f"_{name}": rows[name].sum() for name in exact}
+    sums = {f"_{name}": value.sum() for name, (value, _) in exact.items()}
+    y = exact["y"][0]
     cells = rows.group_by(["_p", *levels_of(side.segments), "_cluster"]).aggregate(
-        _rows=rows.y.count(), _all=rows.count(), _y2=product(rows.y, rows.y).sum(), **sums
+        _rows=rows.y.count(), _all=rows.count(), _y2=product(y, y).sum(), **sums
     )
     # Customers with nothing but missing answers keep their count of them.
     zero = {name: ibis.coalesce(cells[name], 0) for name in ("_y2", *sums)}

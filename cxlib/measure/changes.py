@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
 from cxlib import results
@@ -141,7 +141,9 @@ def judge(
     Parameters
     ----------
     frame
-        A result frame; its differences with a p-value are the family, other rows pass through.
+        A result frame. Its differences with a p-value are two families, other rows pass through: those from periods,
+        and those from targets. Most targets are missed or passed for certain, and one family would let these findings
+        pay for false ones among the periods.
     metrics
         Their definitions, for the change that matters.
     alpha
@@ -155,14 +157,17 @@ def judge(
     -------
     pandas.DataFrame
         With `p_adjusted` and `verdict`: `moved`, `not shown`, or `could not have been seen` where the smallest change
-        that so many answers show in 80 of 100 cases exceeds `change_that_matters`; `note` then names it.
+        that so many answers show in 80 of 100 cases, in this family, exceeds `change_that_matters`; `note` names it.
     """
     known = {metric.id: metric for metric in metrics}
     member = (frame["comparison"] == "difference") & frame["p_value"].notna()
     adjusted = frame["p_adjusted"].to_numpy(dtype=float, copy=True)
-    adjusted[member] = adjust(frame.loc[member, "p_value"].to_numpy(dtype=float), method)
+    cutoff = np.full(len(frame), alpha)
+    for family in (member & (frame["against"] == "target"), member & (frame["against"] != "target")):
+        adjusted[family] = adjust(frame.loc[family, "p_value"].to_numpy(dtype=float), method)
+        cutoff[family] = _next_cutoff(adjusted[family], alpha, method)
     error = (frame["conf_high"] - frame["conf_low"]) / 2 / intervals.z_of(confidence)
-    smallest = (stats.norm.isf(alpha / 2) + stats.norm.isf(1 - _POWER)) * error
+    smallest = (stats.norm.isf(cutoff / 2) + stats.norm.isf(1 - _POWER)) * error
     matters = frame["metric"].map({name: metric.change_that_matters for name, metric in known.items()}).astype(float)
     moved = adjusted < alpha
     blind = member & ~moved & (smallest > matters)
@@ -190,14 +195,28 @@ def adjust(p_values: ArrayLike, method: str = "bh") -> NDArray[np.float64]:
     -------
     numpy.ndarray
         Shape (m,), in the order given.
+
+    Raises
+    ------
+    UsageError
+        For an unknown method, or a p-value outside 0 to 1.
     """
     if method not in _ADJUSTMENTS:
         raise UsageError(f"'{method}' is no adjustment; there are {', '.join(_ADJUSTMENTS)}")
     given = np.asarray(p_values, dtype=float)
+    if np.any((given < 0) | (given > 1)):
+        raise UsageError("a p-value lies between 0 and 1")
     out, known = np.full(given.shape, np.nan), ~np.isnan(given)
     if known.any():
         out[known] = multipletests(given[known], method=_ADJUSTMENTS[method])[1]
     return out
+
+
+def _next_cutoff(adjusted: Numbers, alpha: float, method: str) -> float:
+    """Return the p-value below which one more row of a family would have moved, the others as they are."""
+    found, size = int(np.count_nonzero(adjusted < alpha)), max(adjusted.size, 1)
+    steps = {"bh": (found + 1) / size, "holm": 1 / max(size - found, 1), "bonferroni": 1 / size}
+    return alpha * min(steps[method], 1.0)
 
 
 def _amount(value: float, unit: str) -> str:
@@ -209,13 +228,17 @@ def _sides(metric: Metric, frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]
     """Return one row per pair and level, the later period's sums beside the earlier one's (`_before`)."""
     if metric.kind == "quantile":
         frame = frame[["period", "level", "rows"]].drop_duplicates(["period", "level"])
-    parts = []
-    for period, against in pairs:
-        one, other = (frame[frame["period"] == name].drop(columns="period") for name in (period, against))
-        both = one.merge(other, on="level", how="outer", suffixes=("", "_before"))
-        parts.append(both.assign(period=period, against=against))
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["period", "level", "against"])
-    return found.sort_values(["period", "against", "level"], ignore_index=True)
+    places = {key: place for place, key in enumerate(zip(frame["period"], frame["level"], strict=True))}
+    keys = sorted(
+        (period, against, level)
+        for period, against in pairs
+        for level in {level for label, level in places if label in (period, against)}
+    )
+    numbers = frame.drop(columns=["period", "level"]).reset_index(drop=True)
+    after = numbers.reindex([places.get((period, level), -1) for period, _, level in keys])
+    before = numbers.reindex([places.get((against, level), -1) for _, against, level in keys]).add_suffix("_before")
+    labels = pd.DataFrame(keys, columns=["period", "against", "level"], dtype="str")
+    return pd.concat([labels, after.reset_index(drop=True), before.reset_index(drop=True)], axis=1)
 
 
 def _side(sides: pd.DataFrame, suffix: str) -> pd.DataFrame:
@@ -244,22 +267,26 @@ def _difference(metric: Metric, before: Moments, after: Moments, confidence: flo
 def _against_target(metric: Metric, rows: pd.DataFrame, target: float, confidence: float) -> Numbers:
     """Return the two-sided p-value of `estimate = target`."""
     tests: dict[str, Callable[[], Numbers]] = {
-        "share": lambda: _normal(rows, target, np.sqrt(target * (1 - target) / rows["n_eff"])),
-        "nps": lambda: _normal(rows, target, rows["std_error"]),
+        "share": lambda: _normal(rows["estimate"], target, np.sqrt(target * (1 - target) / rows["n_eff"])),
+        # The centre of the adjusted Wald, so that the p-value and the interval agree.
+        "nps": lambda: _normal(rows["estimate"] * rows["n_eff"] / (rows["n_eff"] + 3), target, rows["std_error"]),
         "rate": lambda: _poisson(rows, target, confidence),
         "quantile": lambda: np.full(len(rows), np.nan),
     }
-    return tests.get(metric.kind, lambda: _student(rows, target))()
+    return tests.get(metric.kind, lambda: _student(rows, target, confidence))()
 
 
-def _normal(rows: pd.DataFrame, target: float, error: pd.Series) -> Numbers:
+def _normal(centre: pd.Series, target: float, error: pd.Series) -> Numbers:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 2 * stats.norm.sf(np.abs(rows["estimate"] - target) / error)
+        return 2 * stats.norm.sf(np.abs(centre - target) / error)
 
 
-def _student(rows: pd.DataFrame, target: float) -> Numbers:
+def _student(rows: pd.DataFrame, target: float, confidence: float) -> Numbers:
+    """Twice the tail of t; the degrees of freedom, customers - 1, are had back from the interval."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 2 * stats.t.sf(np.abs(rows["estimate"] - target) / rows["std_error"], rows["n_eff"] - 1)
+        half = (rows["conf_high"] - rows["estimate"]) / rows["std_error"]
+        freedom = special.stdtridf((1 + confidence) / 2, half)
+        return 2 * stats.t.sf(np.abs(rows["estimate"] - target) / rows["std_error"], freedom)
 
 
 def _poisson(rows: pd.DataFrame, target: float, confidence: float) -> Numbers:

@@ -105,6 +105,11 @@ def columns_of(segment: Segment) -> frozenset[str]:
     return frozenset({segment.column} if segment.column else set()).union(*(rule.columns for rule in _rules(segment)))
 
 
+def period_names_of(segments: Sequence[Segment]) -> set[str]:
+    """Return what the rules of segments say of the period."""
+    return {name for segment in segments for rule in _rules(segment) for name in rule.period_names}
+
+
 def _rules(segment: Segment) -> list[Expression]:
     return [parse(rule.when) for rule in segment.rules]
 
@@ -135,29 +140,27 @@ def _derive(
         orders = tables["orders"]
         late = orders.select(_order=orders.order_id, delivered_late=orders.delivered_at > orders.promised_at)
         rows = rows.left_join(late, rows.order_id == late._order).drop("_order")
-    return rows.mutate(**{name: value for name, value in _own(table, rows, touchpoints).items() if name in wanted})
+    own = [name for name in wanted if name not in rows.columns]
+    return rows.mutate(**{name: _own(name, rows, touchpoints) for name in own}) if own else rows
 
 
-def _own(table: str, rows: ir.Table, touchpoints: Mapping[str, Touchpoint]) -> dict[str, ir.Value]:
-    """Return the derived columns that need no other table; what goes unused is never computed."""
-    found: dict[str, ir.Value] = {}
-    if "touchpoint" in rows.columns:
-        found |= {
-            "touchpoint_group": _look_up(rows.touchpoint, {k: t.group for k, t in touchpoints.items()}, UNCLASSIFIED),
-            "touchpoint_stage": _look_up(rows.touchpoint, {k: t.stage for k, t in touchpoints.items()}, UNCLASSIFIED),
-            "digital": _look_up(rows.touchpoint, {k: t.digital for k, t in touchpoints.items()}, None),
-        }
-    if table == "interactions" and "case_id" in rows.columns:
+def _own(name: str, rows: ir.Table, touchpoints: Mapping[str, Touchpoint]) -> ir.Value:
+    """Return a derived column that needs no other table."""
+    if name in ("touchpoint_group", "touchpoint_stage"):
+        known = {key: getattr(touchpoint, name.removeprefix("touchpoint_")) for key, touchpoint in touchpoints.items()}
+        return _look_up(rows.touchpoint, known, UNCLASSIFIED)
+    if name == "digital":
+        return _look_up(rows.touchpoint, {key: touchpoint.digital for key, touchpoint in touchpoints.items()}, None)
+    if name == "delivered_late":
+        return rows.delivered_at > rows.promised_at
+    if name == "contact_of_case":
         order = ibis.window(group_by=rows.case_id, order_by=[rows.started_at, rows.interaction_id])
         number = (ibis.row_number().over(order) + 1).cast("int64")
-        found["contact_of_case"] = ibis.ifelse(rows.case_id.isnull(), ibis.literal(1, "int64"), number)
-    if table == "orders":
-        order = ibis.window(group_by=rows.customer_id, order_by=[rows.ordered_at, rows.order_id])
-        found["next_ordered_at"] = rows.ordered_at.lead().over(order)
-        found["order_number"] = (ibis.row_number().over(order) + 1).cast("int64")
-        if {"delivered_at", "promised_at"} <= set(rows.columns):
-            found["delivered_late"] = rows.delivered_at > rows.promised_at
-    return found
+        return ibis.ifelse(rows.case_id.isnull(), ibis.literal(1, "int64"), number)
+    order = ibis.window(group_by=rows.customer_id, order_by=[rows.ordered_at, rows.order_id])
+    if name == "next_ordered_at":
+        return rows.ordered_at.lead().over(order)
+    return (ibis.row_number().over(order) + 1).cast("int64")  # order_number
 
 
 def _look_up(value: ir.Value, table: Mapping[str, str | bool], otherwise: str | None) -> ir.Value:

@@ -20,6 +20,7 @@ Pair = tuple[ArrayLike, ArrayLike]
 
 # Beyond 7 standard errors one minus the confidence is lost in a double: p-values by inversion end at 3e-12.
 _FARTHEST, _HALVINGS = 7.0, 40
+_FEW = "one side has too few answers"
 
 
 def share_difference(
@@ -50,8 +51,15 @@ def share_difference(
     -------
     pandas.DataFrame
         A result frame, `comparison = "difference"`, n the sum of both; `undefined` where either is empty.
+
+    Raises
+    ------
+    UsageError
+        For an unknown method, a confidence outside (0, 1), or more successes than answers.
     """
     a, b, c, d = _arrays(x1, n1, x2, n2)
+    if np.any((a < 0) | (a > b) | (c < 0) | (c > d)):
+        raise UsageError("a difference of shares needs 0 <= successes <= n on both sides")
     sizes = (b, d) if n_eff is None else _arrays(*n_eff)
     if method not in ("newcombe", "wald"):
         raise UsageError(f"'{method}' is no method for differences of shares; there are newcombe, wald")
@@ -86,8 +94,9 @@ def mean_difference(
     Returns
     -------
     pandas.DataFrame
-        A result frame, `comparison` `difference` or `relative`; `undefined` where a side has fewer than two customers
-        or, for `relative`, `before` is 0.
+        A result frame, `comparison` `difference` or `relative`; `undefined` where a side has fewer than two
+        customers, where all are alike on both sides (R: "data are essentially constant") or, for `relative`, where
+        `before` is 0.
     """
     if scale not in ("absolute", "relative"):
         raise UsageError(f"scale '{scale}' is neither absolute nor relative")
@@ -106,10 +115,12 @@ def mean_difference(
     rows = [np.atleast_1d(side.rows) for side in (before, after)]
     robust = (groups[0] < rows[0]) | (groups[1] < rows[1])
     name = "Welch" if scale == "absolute" else "delta method on before"
+    zero = (scale == "relative") & (old == 0)
     return _frame(
         value, error, low, high, p_value, n=rows[0] + rows[1], n_eff=groups[0] + groups[1],
         method=np.where(robust, f"{name}, cluster-robust", name),
         comparison="difference" if scale == "absolute" else "relative",
+        reason=np.where(zero, "the value before is 0", np.where(error == 0, "all are alike on both sides", _FEW)),
     )  # fmt: skip
 
 
@@ -132,10 +143,17 @@ def nps_difference(
     pandas.DataFrame
         A result frame, `comparison = "difference"`, limits clipped to [-200, 200]. A sample whose answers are all in
         one class has no variance; that of the adjusted Wald (n + 3) stands for it.
+
+    Raises
+    ------
+    UsageError
+        For a confidence outside (0, 1), or a negative count.
     """
     found = []
     for number, counts in enumerate((before, after)):
         up, middle, down = _arrays(*counts)
+        if np.any((up < 0) | (middle < 0) | (down < 0)):
+            raise UsageError("promoters, passives and detractors cannot be negative")
         size = up + middle + down
         effective = size if n_eff is None else _arrays(n_eff[number], size)[0]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -230,13 +248,13 @@ def _normal(value: Numbers, error: Numbers, confidence: float) -> tuple[Numbers,
 
 def _frame(
     value: Numbers, error: Numbers, low: Numbers, high: Numbers, p_value: Numbers, *, n: Numbers, n_eff: Numbers,
-    method: ArrayLike, comparison: str = "difference",
+    method: ArrayLike, comparison: str = "difference", reason: ArrayLike = _FEW,
 ) -> pd.DataFrame:  # fmt: skip
     none = np.isnan(value) | np.isnan(low)
     return results.frame(
         comparison=comparison, estimate=value, std_error=error, conf_low=low, conf_high=high, p_value=p_value, n=n,
         n_eff=n_eff, method=method, status=np.where(none, results.UNDEFINED, results.OK),
-        note=np.where(none, "one side has too few answers", ""),
+        note=np.where(none, reason, ""),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from cxlib.measure.moments import Moments, Numbers
 
 _ROBUST = ", cluster-robust"
 _FLAT = "all answers are equal: the interval has no width"
+_CLIPPED, _NONE, _MISSING = "limit clipped to the scale", "no answers", "a number is missing"
 
 
 def share(
@@ -33,7 +34,8 @@ def share(
     successes, n
         Counts, scalars or arrays of one shape.
     method
-        `wilson` (default), `wald`, `clopper-pearson`, `agresti-coull` or `jeffreys`; limits are clipped to [0, 1].
+        `wilson` (default), `wald`, `clopper-pearson`, `agresti-coull` or `jeffreys`; limits are clipped to [0, 1],
+        which `note` says.
     confidence
         Of the interval, between 0 and 1.
     n_eff
@@ -57,9 +59,10 @@ def share(
         p = np.where(size > 0, x / size, np.nan)
         error = np.sqrt(p * (1 - p) / effective)
     low, high = intervals.share_limits(p, effective, confidence, method)
+    note = np.where((low < 0) | (high > 1), _CLIPPED, np.where(low == high, _FLAT, ""))
     return _frame(
-        size, p, error, low, high, method=_method(method, size, effective, " n_eff"), n_eff=effective,
-        none=(size == 0, "no answers"),
+        size, p, error, np.clip(low, 0, 1), np.clip(high, 0, 1), method=_method(method, size, effective, " n_eff"),
+        n_eff=effective, none=(np.isnan(p), np.where(size == 0, _NONE, _MISSING)), note=note,
     )  # fmt: skip
 
 
@@ -111,11 +114,11 @@ def nps(
     half = intervals.z_of(confidence) * error
     low, high = 100 * (centre - half), 100 * (centre + half)
     flat = (error == 0) & (size > 0)
-    note = np.where((low < -100) | (high > 100), "limit clipped to the scale", "")
+    note = np.where((low < -100) | (high > 100), _CLIPPED, "")
     return _frame(
         size, score, 100 * error, np.clip(low, -100, 100), np.clip(high, -100, 100),
-        method=_method(method, size, effective, " n_eff"), n_eff=effective, none=(size == 0, "no answers"),
-        note=np.where(flat, _FLAT, note),
+        method=_method(method, size, effective, " n_eff"), n_eff=effective,
+        none=(np.isnan(score), np.where(size == 0, _NONE, _MISSING)), note=np.where(flat, _FLAT, note),
     )  # fmt: skip
 
 
@@ -196,7 +199,7 @@ def rate(
     return _frame(
         count, count * unit, np.sqrt(count * factor) * unit, low * factor * unit, high * factor * unit,
         method=_method("exact Poisson", count, effective, ""), n_eff=effective,
-        none=(over == 0, "nothing to count over: the exposure is 0"),
+        none=(np.isnan(count * unit), np.where(over == 0, "nothing to count over: the exposure is 0", _MISSING)),
     )  # fmt: skip
 
 
@@ -206,7 +209,7 @@ def quantile(values: ArrayLike, q: float, *, confidence: float = 0.95, counts: A
     Parameters
     ----------
     values
-        The values in any order, shape (n,); with `counts`, the distinct values.
+        The values in any order, shape (n,); with `counts`, the distinct values. Missing ones do not count.
     q
         Between 0 and 1. The estimate is the smallest value that at least a share q of the values do not exceed.
     confidence
@@ -223,11 +226,11 @@ def quantile(values: ArrayLike, q: float, *, confidence: float = 0.95, counts: A
         raise UsageError(f"quantile {q} is not between 0 and 1")
     given = np.asarray(values, dtype=float).ravel()
     often = np.ones(given.size) if counts is None else np.asarray(counts, dtype=float).ravel()
-    order = np.argsort(given, kind="stable")
+    order = np.argsort(given, kind="stable")[: np.count_nonzero(~np.isnan(given))]  # missing ones sort last
     given, upto = given[order], np.cumsum(often[order])
     n = int(upto[-1]) if upto.size else 0
     if n == 0:
-        return results.frame(method="order statistics", status=results.UNDEFINED, note="no answers")
+        return results.frame(method="order statistics", status=results.UNDEFINED, note=_NONE)
     point, low, high = (int(rank) for rank in intervals.quantile_ranks(n, q, confidence))
     if low < 1 or high > n:
         least = int(np.ceil(np.log((1 - confidence) / 2) / np.log(max(q, 1 - q))))
@@ -242,7 +245,7 @@ def _linear(moments: Moments, method: NDArray[np.str_], confidence: float, n_eff
     size, groups = np.atleast_1d(moments.rows), np.atleast_1d(moments.clusters)
     value, error = np.atleast_1d(moments.ratio), np.atleast_1d(np.sqrt(moments.variance))
     low, high = intervals.student(value, error, groups - 1, confidence)
-    reason = np.where(size == 0, "no answers", "the denominator is 0")
+    reason = np.where(size == 0, _NONE, np.where(moments.sums["x"] == 0, "the denominator is 0", _MISSING))
     found = _frame(
         size, value, error, low, high, method=method, n_eff=n_eff, none=(np.isnan(value), reason),
         note=np.where(error == 0, _FLAT, ""),

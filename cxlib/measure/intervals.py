@@ -30,9 +30,9 @@ def z_of(confidence: Any) -> Any:
 
 
 def wald(p: Numbers, n: Numbers, confidence: Any) -> Limits:
-    """P +- z sqrt(p q / n), clipped to [0, 1]; without width at p = 0 or 1."""
+    """P +- z sqrt(p q / n), not clipped: the caller does; without width at p = 0 or 1."""
     half = z_of(confidence) * np.sqrt(p * (1 - p) / n)
-    return np.clip(p - half, 0, 1), np.clip(p + half, 0, 1)
+    return p - half, p + half
 
 
 def wilson(p: Numbers, n: Numbers, confidence: Any) -> Limits:
@@ -78,14 +78,13 @@ SHARE_METHODS = {
 
 
 def share_limits(p: Numbers, n: Numbers, confidence: Any, method: str = "wilson") -> Limits:
-    """Return the limits of a share by a named method, clipped to [0, 1]; missing where n is 0."""
+    """Return the limits of a share by a named method, some of which leave the scale; missing where n is 0."""
     if method not in SHARE_METHODS:
         near = did_you_mean(method, SHARE_METHODS)
         raise UsageError(f"'{method}' is no method for shares; there are {', '.join(SHARE_METHODS)}{near}")
     size = np.where(n > 0, n, np.nan)
     with np.errstate(invalid="ignore"):
-        low, high = SHARE_METHODS[method](p, size, confidence)
-    return np.clip(low, 0, 1), np.clip(high, 0, 1)
+        return SHARE_METHODS[method](p, size, confidence)
 
 
 def nps_moments(up: Numbers, down: Numbers, n: Numbers, *, extra: float = 0.0) -> tuple[Numbers, Numbers]:

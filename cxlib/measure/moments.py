@@ -60,7 +60,7 @@ class Moments:
         weights: ArrayLike | None = None,
         clusters: ArrayLike | None = None,
     ) -> Moments:
-        """Sum rows.
+        """Sum rows; one whose `y` or `x` is missing does not count, as in the engine.
 
         Parameters
         ----------
@@ -80,10 +80,12 @@ class Moments:
         Moments
             Of scalars.
         """
-        weight = _column(weights, np.size(y), 1.0)
-        given = {"y": y, "x": x, "y_pre": y_pre, "x_pre": x_pre}
-        values = {n: _column(v, weight.size, 1.0) * weight for n, v in given.items() if v is not None or n == "x"}
-        number = _numbered(clusters, weight.size)
+        size, given = np.size(y), {"y": y, "x": x, "y_pre": y_pre, "x_pre": x_pre}
+        columns = {n: _column(v, size, 1.0) for n, v in given.items() if v is not None or n == "x"}
+        known = ~np.isnan(columns["y"] + columns["x"])
+        weight = _column(weights, size, 1.0)[known]
+        values = {n: column[known] * weight for n, column in columns.items()}
+        number = _numbered(clusters, known)
         count = int(number.max()) + 1 if weight.size else 0
         cells = {name: np.bincount(number, value, count) for name, value in values.items()}
         products = {(a, b): _scalar(cells[a] @ cells[b]) for a, b in _pairs(cells)}
@@ -195,11 +197,11 @@ def _column(values: ArrayLike | None, size: int, otherwise: float) -> Numbers:
     return np.full(size, otherwise) if values is None else np.asarray(values, dtype=float).reshape(size)
 
 
-def _numbered(clusters: ArrayLike | None, size: int) -> NDArray[np.int64]:
-    """Number the clusters from 0; rows without one follow, each by itself."""
+def _numbered(clusters: ArrayLike | None, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number the clusters of the rows kept from 0; rows without one follow, each by itself."""
     if clusters is None:
-        return np.arange(size)
-    codes, known = pd.factorize(np.asarray(clusters, dtype=object))
+        return np.arange(np.count_nonzero(kept))
+    codes, known = pd.factorize(np.asarray(clusters, dtype=object)[kept])
     lost = codes < 0
     return np.where(lost, len(known) + np.cumsum(lost) - 1, codes)
 

@@ -80,10 +80,7 @@ def plan(
         Where an expression does not fit the types of its columns.
     """
     groups = at_same_time(sorted(set(periods)), apart=bool(metric.time))
-    found = [
-        _plan(metric, Spans(group, timezone), dict(tables), tuple(segments), dict(touchpoints or {}))
-        for group in groups
-    ]
+    found = [_plan(metric, Spans(group, timezone), tables, tuple(segments), touchpoints or {}) for group in groups]
     if not found:
         raise UsageError(f"no period was asked for of metric '{metric.id}'")
     both = reduce(lambda one, other: one.union(other), found)
@@ -127,11 +124,10 @@ def _sums(cells: ir.Table, metric: Metric, spans: Spans, levels: list[str]) -> i
     x = cells._x if "_x" in cells.columns else counts if metric.denominator == "customers" else cells._rows
     if metric.denominator == "calendar_days":
         x = counts * 0
-    found = cells.mutate(_x=x, _counts=counts)
-    found = found.group_by(["_p", *levels]).aggregate(
-        rows=found._rows.sum(), missing=(found._all - found._rows).sum(), clusters=found._counts.sum(),
-        y=found._y.sum(), x=found._x.sum(), yy=product(found._y, found._y).sum(),
-        xy=product(found._x, found._y).sum(), xx=product(found._x, found._x).sum(), y2=found._y2.sum(),
+    found = cells.group_by(["_p", *levels]).aggregate(
+        rows=cells._rows.sum(), missing=(cells._all - cells._rows).sum(), clusters=counts.sum(), y=cells._y.sum(),
+        x=x.sum(), yy=product(cells._y, cells._y).sum(), xy=product(x, cells._y).sum(), xx=product(x, x).sum(),
+        y2=cells._y2.sum(),
     )  # fmt: skip
     return found.mutate(x=spans.days(found._p)) if metric.denominator == "calendar_days" else found
 
@@ -191,7 +187,8 @@ def _finish(found: ir.Table, spans: Spans, levels: list[str], factor: dict[str, 
     """Name period and level, turn integers into doubles and cents into currency units."""
     y, x = factor["y"], factor_x * factor["x"]
     per = {"y": y, "x": x, "yy": y * y, "xy": x * y, "xx": x * x, "y2": y * y}
-    numbers = {name: found[name].cast("float64") / float(per.get(name, 1)) for name in SUMS}
+    doubles = {name: found[name].cast("float64") for name in SUMS}
+    numbers = {name: sum_ / float(per[name]) if per.get(name, 1) != 1 else sum_ for name, sum_ in doubles.items()}
     return found.select(period=spans.label(found._p), level=_named(found, levels), **numbers)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import ibis
@@ -32,27 +34,33 @@ class Spans:
         self.periods = list(periods)
         self.bounds = [period.bounds(timezone) for period in periods]
 
-    def cut(self, rows: ir.Table, time: str, window: int) -> ir.Table:
-        """Add `_p`, the number of each row's period; rows of no period go. Without `time` each row is in every one."""
-        if not time:
-            each = [self._row(number) for number in range(len(self.periods))]
-            return rows.cross_join(each[0] if len(each) == 1 else ibis.union(*each))
-        bounds = self._bounds(time, rows[time].type(), timedelta(days=window))
-        moment: Any = rows[time]
-        rows = rows.filter((moment >= bounds[0][0]) & (moment < bounds[-1][1]))
-        branches: list[Any] = []
-        for number, (start, end) in enumerate(bounds):
-            if number and bounds[number - 1][1] != start:
-                branches.append((rows[time] < start, ibis.null("int64")))
-            branches.append((rows[time] < end, number))
-        gaps = len(branches) > len(bounds)
-        rows = rows.mutate(_p=ibis.cases(*branches, else_=None).cast("int64"))
-        return rows.filter(rows._p.notnull()) if gaps else rows
+    def cross(self, rows: ir.Table) -> ir.Table:
+        """Return every row beside every period: `_p`, its number, and its names."""
+        each = [self._row(number) for number in range(len(self.periods))]
+        return rows.cross_join(each[0] if len(each) == 1 else ibis.union(*each))
 
-    def _bounds(self, time: str, kind: Any, back: timedelta) -> list[tuple[Any, Any]]:
+    def within(self, moment: Any, window: int) -> ir.BooleanValue:
+        """Say whether a time, or a date, lies in any of the periods."""
+        runs: list[tuple[Any, Any]] = []
+        for start, end in self._bounds(moment, window):
+            follows = runs and runs[-1][1] == start
+            runs[-1:] = [(runs[-1][0], end)] if follows else [*runs[-1:], (start, end)]
+        return reduce(or_, [(moment >= start) & (moment < end) for start, end in runs])
+
+    def number(self, moment: Any, window: int) -> ir.Value:
+        """Return the number of the period of a time, or a date, that lies in any."""
+        return self._by_time(moment, window, range(len(self.periods)), "int64")
+
+    def _by_time(self, moment: Any, window: int, values: Sequence[Any], kind: str) -> ir.Value:
+        """Return the value of the period of a time that lies in any."""
+        ends = [moment < end for _, end in self._bounds(moment, window)]
+        return _first(ends, values, kind)
+
+    def _bounds(self, moment: Any, window: int) -> list[tuple[Any, Any]]:
         """Return what a time, or a date, must lie between: local days for dates, their UTC bounds for times."""
+        kind, back = moment.type(), timedelta(days=window)
         if not kind.is_timestamp() and not kind.is_date():
-            raise UsageError(f"'{time}' is a {kind}, not a time")
+            raise UsageError(f"'{moment.get_name()}' is a {kind}, not a time")
         days = [(period.first_day, period.next_day) for period in self.periods]
         return [(start - back, end - back) for start, end in (days if kind.is_date() else self.bounds)]
 
@@ -70,24 +78,29 @@ class Spans:
             ("period_until", "timestamp", [end for _, end in self.bounds]),
         ]
 
-    def names(self, rows: ir.Table, window: int) -> dict[str, ir.Value]:
-        """Return what an expression may say of a row's period: `period_start`, `period_end`, ..., `window`."""
+    def names(self, rows: ir.Table, time: str, window: int, wanted: Collection[str]) -> dict[str, ir.Value]:
+        """Return what expressions say of a row's period: those of `period_start`, `period_end`, ..., `window` wanted."""
         found = {
-            name: rows[name] if name in rows.columns else self._each(rows._p, values, kind)
+            name: self._by_time(rows[time], window, values, kind) if time else rows[name]
             for name, kind, values in self._names()
+            if name in wanted
         }
         return found | {"window": ibis.literal(window, "int64")}
 
     def label(self, number: Any) -> ir.Value:
         """Return the label of each number."""
-        return self._each(number, [period.label for period in self.periods], "string")
+        return self._by_number(number, [period.label for period in self.periods], "string")
 
     def days(self, number: Any) -> ir.Value:
         """Return the calendar days of each number's period."""
-        return self._each(number, [(period.next_day - period.first_day).days for period in self.periods], "int64")
+        return self._by_number(number, [(period.next_day - period.first_day).days for period in self.periods], "int64")
 
-    def _each(self, number: Any, values: Sequence[Any], kind: str) -> ir.Value:
-        if len(values) == 1:
-            return ibis.literal(values[0], type=kind)
-        branches = [(number == n, ibis.literal(value, type=kind)) for n, value in enumerate(values)]
-        return ibis.cases(*branches, else_=ibis.null(kind))
+    def _by_number(self, number: Any, values: Sequence[Any], kind: str) -> ir.Value:
+        return _first([number == n for n in range(len(values))], values, kind)
+
+
+def _first(conditions: Sequence[Any], values: Sequence[Any], kind: str) -> ir.Value:
+    """Return the value of the first condition that holds; the last is sure to."""
+    last = ibis.literal(values[-1], type=kind)
+    branches = [(met, ibis.literal(value, type=kind)) for met, value in zip(conditions[:-1], values[:-1], strict=True)]
+    return ibis.cases(*branches, else_=last) if branches else last

@@ -47,7 +47,7 @@ def find_workspace(start: Path | None = None) -> Path:
             return folder
     raise CxError(
         f"no workspace at or above {start}: none of these folders holds params/workspace.yml",
-        hint="Go into a workspace first, or give its folder.",
+        hint="Go into a workspace first, or name its folder: cx --workspace FOLDER ...",
     )
 
 

@@ -17,16 +17,13 @@ from typing import Any
 import pandas as pd
 
 from cxlib import results
-from cxlib.params.models import Metric
-from cxlib.periods import Period
 from cxlib.reports import disclosure, page, places, provenance
 from cxlib.reports.build import Build, moment
 from cxlib.reports.context import Context, least
 from cxlib.reports.execute import Executed, libraries
 from cxlib.reports.inputs import Frozen
 from cxlib.reports.parameters import Value, declared
-from cxlib.show import rows
-from cxlib.show.formats import Format, missing_words
+from cxlib.show import tables, words
 
 RESULTS = "results.parquet"
 
@@ -83,7 +80,8 @@ def assemble(build: Build) -> dict[str, Any]:
     frame = _merge(build)
     small = {name: least(build.params.workspace, metric) for name, metric in build.params.metrics.items()}
     manifest = _manifest(build, disclosure.check(build.folder, small))
-    (build.folder / "index.html").write_text(_index(build, frame, manifest), encoding="utf-8")
+    manifest["headline"], glance = _glance(build, frame)
+    (build.folder / "index.html").write_text(_index(build, glance, manifest), encoding="utf-8")
     manifest["outputs"] = provenance.checksums(build.folder, leave_out=[places.MANIFEST])
     text = json.dumps(manifest, indent=1, ensure_ascii=False, default=str)
     unfinished = build.folder / f"{places.MANIFEST}.part"
@@ -141,20 +139,34 @@ def _seeds(build: Build) -> Mapping[str, Mapping[str, Value]]:
     return found
 
 
-def _index(build: Build, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
-    """Return the page that opens a report: headline, pages, provenance."""
+def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], str]:
+    """Return the headline in sentences, and the table of the pack's metrics."""
+    context = _context(build)
+    metrics = context.described if context else build.metrics()
+    metrics = {name: metrics[name] for name in build.report.metrics}
+    currency = context.currency if context else None
+    how: dict[str, Any] = {"currency": currency, "locale": build.params.workspace.locale}
+    whole = frame[(frame["segment"] == "all") & frame["metric"].isin(metrics)]
+    told = words.headline(whole, metrics, build.period, **how)
+    return told, tables.scorecard(whole, metrics, build.period.label, title="All metrics", **how)
+
+
+def _index(build: Build, glance: str, manifest: Mapping[str, Any]) -> str:
+    """Return the page that opens a report: headline, pages, table, provenance."""
     title = f"{build.report.title}, {build.period.title}"
     parts = [f"<h1>{escape(title)}</h1>"]
     parts += [page.failure(error, f"{name} stopped with an error") for name, error in manifest["errors"].items()]
     parts += [page.failure(reason, "Not published") for reason in manifest["disclosure"]["found"]]
     context = _context(build)
-    currency = context.currency if context else build.params.workspace.currency
-    parts.append(headline(frame, build.metrics(), build.period, currency, build.params.workspace.locale))
+    told = ["This run is not published. The last good report, if there was one, still stands."]
+    parts.append(page.warnings(told * (manifest["state"] == "failed") + (context.warnings if context else [])))
+    lead, *rest = manifest["headline"]
+    parts.append(f'<p class="lead">{escape(lead)}</p><p>{escape(" ".join(rest))}</p>')
     pages = [
         (f"{name}.html", page.first_heading(notebook, name), page.first_paragraph(notebook))
         for name, notebook in build.notebooks.items()
     ]
-    parts += ["<h2>Pages</h2>", page.links(pages), "<h2>Where this comes from</h2>"]
+    parts += [page.links(pages), "<h2>At a glance</h2>", glance, "<h2>Where this comes from</h2>"]
     parts.append(_facts(build, manifest, [origin.title for origin in context.origins] if context else []))
     return page.page(title, "\n".join(parts), build.shell(), current="index.html")
 
@@ -163,33 +175,6 @@ def _context(build: Build) -> Context | None:
     """Return what the first notebook that got so far froze of its context."""
     found = (Frozen(build.folder, name).context() for name in build.notebooks)
     return next((context for context in found if context is not None), None)
-
-
-def headline(frame: pd.DataFrame, metrics: Mapping[str, Metric], period: Period, currency: str, locale: str) -> str:
-    """Return the table of the headline metrics: level, interval, change since the period before, gap to the target."""
-    form = Format(currency, locale)
-    lines = []
-    for name, metric in metrics.items():
-        level = rows.level(frame, name, period.label)
-        if level is None:
-            continue
-        words = missing_words(level)
-        value = words or form.value(level["estimate"], metric.unit)
-        limits = "" if words else form.interval(level["conf_low"], level["conf_high"], metric.unit)
-        changes = [_change(frame, metric, period, against, form) for against in (period.previous().label, "target")]
-        lines.append((metric.title, value, limits, *changes))
-    head = ("Metric", "Value", "Interval", f"Change since {period.previous().title}", "Against target")
-    return "<h2>At a glance</h2>" + page.plain_table("", head, lines, numbers=(1,)) if lines else ""
-
-
-def _change(frame: pd.DataFrame, metric: Metric, period: Period, against: str, form: Format) -> str:
-    """Return a difference in words: the number, and the verdict by shape and words."""
-    row = rows.change(frame, metric.id, period.label, against)
-    if row is None:
-        return ""
-    shape, words, _ = rows.verdict(row, metric)
-    said = " ".join(filter(None, (shape, words)))
-    return missing_words(row) or " · ".join(filter(None, (form.change(row["estimate"], metric.unit), said)))
 
 
 def _facts(build: Build, manifest: Mapping[str, Any], sources: Sequence[str]) -> str:

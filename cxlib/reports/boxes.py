@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 import pandas as pd
 
+from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.reports import page
 from cxlib.reports.build import moment
 from cxlib.reports.context import Context
+from cxlib.show import markup, rows
+from cxlib.show.about import freshness
 
 
 class Shown:
@@ -40,22 +44,29 @@ def run_box(context: Context) -> str:
     sources = "; ".join(f"{origin.title} ({origin.events:,} events)" for origin in context.origins)
     head = f"<p><strong>{escape(title)}</strong></p><p>{escape(about)}</p>"
     head += f"<p>Data: {escape(sources)}</p>" if sources else ""
-    warnings = "".join(f'<p class="warning">{escape(warning)}</p>' for warning in context.warnings)
-    lines = [(item.table, f"{item.rows:,}", item.newest) for item in context.freshness if item.rows]
-    table = page.plain_table("", ("Table", "Rows", "Newest event (UTC)"), lines, numbers=(1,))
-    folded = f"<details><summary>Data behind this page</summary>{table}</details>" if table else ""
-    return f'<div class="run-box">{head}{warnings}{folded}</div>'
+    fresh = f"<details><summary>Data behind this page</summary>{freshness(_records(context), title='Tables')}</details>"
+    return f'<div class="run-box">{head}{page.warnings(context.warnings)}{fresh}</div>'
 
 
-def checks_html(frame: pd.DataFrame) -> str:
-    """Return the checks: what needs a look first and open, alike ones together; the rest folded."""
-    head = ("Check", "What", "Found", "Limit", "State")
-    look = frame.loc[frame["state"] == "look"]
-    words = f"{len(frame) - len(look)} of {len(frame)} checks passed."
-    alike = look.groupby(["check", "found", "limit", "state"], sort=False)["what"].agg(", ".join).reset_index()
-    alarm = page.plain_table("Please look at these", head, alike[list(frame.columns)].to_numpy().tolist())
-    folded = page.plain_table("", head, frame.to_numpy().tolist())
-    return f'<div class="note"><p>{words}</p>{alarm}<details><summary>All checks</summary>{folded}</details></div>'
+def _records(context: Context) -> list[dict[str, object]]:
+    return [item.model_dump() for item in context.freshness]
+
+
+def checks_html(frame: pd.DataFrame, metrics: Mapping[str, Metric]) -> str:
+    """Return the checks: what needs a look as sentences, alike ones together; all of them folded."""
+    named = frame.assign(what=[metrics[name].title if name in metrics else name for name in frame["what"]])
+    look = named.loc[named["state"] == "look"]
+    told = [
+        f"{check.capitalize()}: {found} ({limit}). {rows.listed(list(part['what']))}."
+        for (check, found, limit), part in look.groupby(["check", "found", "limit"], sort=False)
+    ]
+    alarm = f"Please look at the other{'s' * (len(look) > 1)}." if told else ""
+    columns = {n.capitalize(): [markup.text_cell(v) for v in named[n]] for n in ("what", "found", "limit", "state")}
+    table = markup.figure("All checks", markup.table(columns, ["Check"], [(kind,) for kind in named["check"]]))
+    return (
+        f'<div class="note"><p>{len(named) - len(look)} of {len(named)} checks passed. {alarm}</p>'
+        f"{page.warnings(told)}<details><summary>All checks</summary>{table}</details></div>"
+    )
 
 
 def display(html: str, text: str) -> None:

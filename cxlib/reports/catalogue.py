@@ -8,26 +8,25 @@ from pathlib import Path
 from cxlib.reports import page, places
 
 
-def sorry(company: str, lang: str, status: int) -> str:
+def sorry(company: str, status: int) -> str:
     """Return the page of something that is not there or did not work."""
     words = "There is no such page." if status == 404 else "This page could not be made."
     body = f'<h1>{words}</h1><p><a href="/">All reports</a></p>'
-    return page.page(words, body, page.Shell(company, "", "", lang=lang))
+    return page.page(words, body, page.Shell(company, "", ""))
 
 
-def home(reports: Path, company: str, lang: str = "en") -> str:
+def home(reports: Path, company: str) -> str:
     """Return the catalogue: every pack with its published periods, the newest first."""
     parts = ["<h1>Reports</h1>"]
     standing = places.catalogue(reports)
     for pack in dict.fromkeys(one.pack for one in standing):
         mine = [one for one in standing if one.pack == pack]
-        parts.append(
-            f"<h2>{escape(mine[0].manifest['title'])}</h2><p class=soft>For {escape(mine[0].manifest['audience'])}</p>"
-        )
+        title, audience = (escape(mine[0].manifest[key]) for key in ("title", "audience"))
+        parts.append(f'<h2>{title}</h2><p class="soft">For: {audience}</p>')
         parts += ['<ul class="pages">', *(_entry(one) for one in mine), "</ul>"]
     if not standing:
         parts.append("<p>No report is published yet. Make one with <code>cx run monthly</code>.</p>")
-    return page.page("Reports", "\n".join(parts), page.Shell(company, "", "", lang=lang))
+    return page.page("Reports", "\n".join(parts), page.Shell(company, "", ""))
 
 
 def _entry(one: places.Standing) -> str:
@@ -39,5 +38,6 @@ def _entry(one: places.Standing) -> str:
         for name, title in content["pages"].items()
     )
     about = f"snapshot {content['snapshot']['id']}, made {content['started_at'][:10]}"
+    lead = escape(next(iter(content.get("headline", [])), ""))
     title = f'<a href="{base}/index.html"><strong>{escape(content["period_title"])}</strong></a>'
-    return f"<li>{title} <span class=soft>{escape(about)}</span><p>{pages}</p></li>"
+    return f'<li>{title} <span class="soft">{escape(about)}</span><p>{lead}</p><p>{pages}</p></li>'

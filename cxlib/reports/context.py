@@ -64,6 +64,14 @@ class Context(Model):
         return found.pop() if len(found) == 1 else self.workspace.currency
 
     @property
+    def described(self) -> dict[str, Metric]:
+        """The definitions as they read in this period: a target in another currency than its amounts' is none."""
+        if {origin.currency for origin in self.origins} <= {self.workspace.currency}:
+            return self.metrics
+        lost = {"target": None}
+        return {n: m.model_copy(update=lost) if m.unit == "money" else m for n, m in self.metrics.items()}
+
+    @property
     def warnings(self) -> list[str]:
         """What a reader has to know before any number."""
         title = Period.parse(self.period).title

@@ -35,7 +35,6 @@ class Site:
 
     reports: Path
     company: str
-    lang: str
 
     def published(self, pack: str, period: str) -> dict[str, Any]:
         """Return the manifest of a published report; 404 for any other folder."""
@@ -59,12 +58,12 @@ class _Ours(JupyterHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(sorry(self.site.company, self.site.lang, status_code))
+        self.finish(sorry(self.site.company, status_code))
 
 
 class _Home(_Ours):
     def get(self) -> None:
-        self.finish(home(self.site.reports, self.site.company, self.site.lang))
+        self.finish(home(self.site.reports, self.site.company))
 
 
 class _Page(_Ours):
@@ -89,11 +88,19 @@ class _File(_Ours, StaticFileHandler):
 
 class _Explore(_Ours, TornadoVoilaHandler):
     async def get(self, pack: str, period: str, name: str) -> None:
-        if name not in self.site.published(pack, period)["notebooks"]:
+        found = self.site.published(pack, period)
+        if name not in found["notebooks"]:
             raise HTTPError(404)
+        shell = page.Shell(self.site.company, found["title"], found["period_title"])
+        held, opened = "", False  # tags of the head come in pieces: they are put together before they are looked at
         async for part in self.get_generator(path=f"{pack}/{period}/{name}.ipynb"):
-            self.write(ELSEWHERE.sub("", part))
-            self.flush()
+            held += part
+            if not opened and page.BODY.search(held):
+                held, opened = page.around_app(held, shell, f"/reports/{pack}/{period}/{name}.html"), True
+            if opened:
+                self.write(ELSEWHERE.sub("", held))
+                self.flush()
+                held = ""
 
     @property
     def content_security_policy(self) -> str:

@@ -96,7 +96,8 @@ def _without(
 
 def _gaps(moments: pd.DataFrame, labels: Sequence[str], about: dict[str, str]) -> pd.DataFrame:
     """Return an undefined row for every period that has no rows at all."""
-    absent = [label for label in labels if label not in set(moments["period"])]
+    found = set(moments["period"])
+    absent = [label for label in labels if label not in found]
     return _without(absent, "", (), results.UNDEFINED, "no rows in this period", about) if absent else results.empty()
 
 
@@ -134,6 +135,8 @@ def _masked_differences(moments: pd.DataFrame, pairs: Sequence[tuple[str, str]],
 
 def _but(found: pd.DataFrame, masked: pd.DataFrame) -> pd.DataFrame:
     """Return the differences whose cells are not among the masked ones."""
+    if masked.empty or found.empty:
+        return found
     keys = ["period", "against", "level"]
     taken = pd.MultiIndex.from_frame(masked[keys])
     return found.loc[~pd.MultiIndex.from_frame(found[keys]).isin(taken)]
@@ -142,8 +145,9 @@ def _but(found: pd.DataFrame, masked: pd.DataFrame) -> pd.DataFrame:
 def _in_order(frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """Return levels before differences, periods oldest first, levels by name."""
     rank = {label: place for place, label in enumerate(labels)}
-    keys = frame.assign(
-        _kind=(frame["comparison"] != "level").astype(int), _at=frame["period"].map(rank).fillna(len(rank))
-    )
-    order = keys.sort_values(["_kind", "_at", "against", "level"], kind="stable").index
-    return frame.loc[order].reset_index(drop=True)
+    names = ("comparison", "period", "against", "level")
+    keys = [
+        (comparison != "level", rank.get(period, len(rank)), against, level)
+        for comparison, period, against, level in zip(*(frame[name].tolist() for name in names), strict=True)
+    ]
+    return frame.take(sorted(range(len(keys)), key=keys.__getitem__)).reset_index(drop=True)

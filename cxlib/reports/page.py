@@ -21,11 +21,13 @@ _ATTRIBUTES = {
     "*": {"class", "id", "style", "title", "role", "aria-label", "aria-hidden", "scope", "colspan", "rowspan", "lang"},
     "img": {"src", "alt", "width", "height"},
     "a": {"href"},
+    "div": {"tabindex"},  # what scrolls sideways is reached with the keyboard
 }
 _MORE_TAGS = {"style", "figure", "figcaption", "caption", "section", "details", "summary"}
 
 
 _converting = threading.Lock()  # nbconvert's exporter serves one notebook at a time
+BODY = re.compile(r"<body\b[^>]*>")
 _EXPLORE = "<!-- explore -->"  # where a server puts its links; nothing in a page opened as a file
 
 
@@ -38,11 +40,11 @@ class Shell:
     period: str
     pages: Mapping[str, str] = field(default_factory=dict)  # file name -> title, in reading order
     provenance: str = ""
-    lang: str = "en"
 
 
 @cache
-def _style() -> str:
+def style() -> str:
+    """Return the style of every page."""
     return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
@@ -60,20 +62,19 @@ def page(title: str, body: str, shell: Shell, *, current: str = "") -> str:
     current
         Its own file name, marked in the navigation.
     """
-    where = " · ".join(filter(None, (shell.company, shell.pack, shell.period)))
     return f"""<!DOCTYPE html>
-<html lang="{escape(shell.lang)}">
+<html lang="en">
 <head>
 <meta charset="utf-8">
 <link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{escape(" · ".join(filter(None, (title, "" if shell.period in title else shell.period, shell.company))))}</title>
-<style>{_style()}</style>
+<style>{style()}</style>
 </head>
 <body>
 <a class="skip" href="#content">Skip to content</a>
-<header class="top"><p class="where">{escape(where)}</p>{_navigation(shell, current)}{_EXPLORE}</header>
+{_top(shell, _navigation(shell, current) + _EXPLORE)}
 <main id="content">
 {body}
 </main>
@@ -81,6 +82,18 @@ def page(title: str, body: str, shell: Shell, *, current: str = "") -> str:
 </body>
 </html>
 """
+
+
+def _top(shell: Shell, navigation: str) -> str:
+    """Return what stands above the content: where one is, and where one can go; `navigation` is HTML."""
+    where = " · ".join(filter(None, (shell.company, shell.pack, shell.period)))
+    return f'<header class="top"><p class="where">{escape(where)}</p>{navigation}</header>'
+
+
+def around_app(html: str, shell: Shell, published: str) -> str:
+    """Return the beginning of an app's page in our style, with the way back to its `published` page."""
+    back = f'<p class="explore"><a href="{escape(published)}">Published page</a> · <a href="/">All reports</a></p>'
+    return BODY.sub(lambda body: f"{body[0]}\n<style>{style()}</style>\n{_top(shell, back)}", html, count=1)
 
 
 def with_explore(html: str, address: str) -> str:
@@ -137,9 +150,14 @@ def warm_up() -> None:
 
 
 def notebook_body(notebook: Any) -> str:
-    """Return the prose and outputs of an executed notebook as safe HTML; code cells without outputs leave nothing."""
+    """Return the prose and outputs of an executed notebook as safe HTML.
+
+    Code cells without outputs leave nothing, nor do the notes that papermill puts where a notebook stopped: the page
+    says so itself.
+    """
     shown = copy.copy(notebook)
-    shown.cells = [c for c in notebook.cells if c.cell_type != "code" or c.get("outputs")]
+    told = [c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", ())]
+    shown.cells = [c for c in told if c.cell_type != "code" or c.get("outputs")]
     with _converting:
         html, _ = _exporter().from_notebook_node(shown)
     return clean(html)
@@ -173,23 +191,9 @@ def facts(pairs: Mapping[str, str]) -> str:
     return f'<dl class="facts">{rows}</dl>'
 
 
-def plain_table(
-    caption: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[int] = ()
-) -> str:
-    """Return a small table; `numbers` are the columns set to the right. Every cell is escaped."""
-    if not rows:
-        return ""
-
-    def cells(values: Sequence[object], tag: str, scope: str = "") -> str:
-        kind = [' class="number"' if i in numbers else "" for i in range(len(values))]
-        return "".join(f"<{tag}{k}{scope}>{escape(str(v))}</{tag}>" for v, k in zip(values, kind, strict=True))
-
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    head_row = cells(head, "th", ' scope="col"')
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head_row}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def warnings(found: Sequence[str]) -> str:
+    """Return what a reader has to know before any number."""
+    return "".join(f'<p class="warning">{escape(warning)}</p>' for warning in found)
 
 
 def links(items: Sequence[tuple[str, str, str]]) -> str:

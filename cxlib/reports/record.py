@@ -98,8 +98,8 @@ class Run:
     def __init__(self, context: Context, inputs: Inputs) -> None:
         self.context = context
         self.period = Period.parse(context.period)
-        pack = {name: context.metrics[name] for name in context.report.metrics}
-        self.metrics: Mapping[str, Metric] = pack | context.metrics
+        described = context.described
+        self.metrics: Mapping[str, Metric] = {name: described[name] for name in context.report.metrics} | described
         self.touchpoints: Mapping[str, Touchpoint] = context.touchpoints
         self._inputs = inputs
         self._seen: dict[str, tuple[float, float]] = {}  # metric -> rows, missing rows of the period
@@ -230,7 +230,7 @@ class Run:
             state = "look" if item.warning else "ok"
             lines.append(("freshness", item.table, item.warning or item.newest, f"{limits.max_age_days} days", state))
         frame = pd.DataFrame(lines, columns=["check", "what", "found", "limit", "state"])
-        return Shown(frame, boxes.checks_html(frame))
+        return Shown(frame, boxes.checks_html(frame, self.metrics))
 
     def show(self, fig: Chart, name: str) -> None:
         """Show a chart with its alt text, and save it to `figures/` (PNG and SVG) while recording."""
@@ -252,11 +252,11 @@ class Run:
         words = f"{len(frame):,} rows of {frame['metric'].nunique()} metrics"
         if not (frozen.recording and frozen.run_folder):
             why = "a published run is shown again" if frozen.published else "no run folder, nothing is written"
-            return boxes.display(f'<p class="note">{words} ({why}).</p>', f"{words} ({why})")
+            return boxes.display(f'<p class="soft">{words} ({why}).</p>', f"{words} ({why})")
         folder = frozen.run_folder / "results"
         folder.mkdir(parents=True, exist_ok=True)
         frame.to_parquet(folder / f"{frozen.notebook}.parquet", index=False)
-        return boxes.display(f'<p class="note">Recorded: {words}.</p>', f"Recorded: {words}.")
+        return boxes.display(f'<p class="soft">Recorded: {words}.</p>', f"Recorded: {words}.")
 
     def __str__(self) -> str:
         return boxes.run_line(self.context)

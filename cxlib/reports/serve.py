@@ -61,7 +61,7 @@ def serve(root: Path, port: int = PORT, *, browser: bool = True, say: Callable[[
     os.environ.update(kernel_environment())
     from cxlib.reports.handlers import Site
 
-    app = _application(Site(reports, params.workspace.company, params.workspace.locale), port, browser=browser)
+    app = _application(Site(reports, params.workspace.company), port, browser=browser)
     say(f"Reports of {params.workspace.company}: http://{HOST}:{port}/ (stop with Ctrl-C)")
     app.start()
 

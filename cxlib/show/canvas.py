@@ -24,6 +24,7 @@ from PIL import Image
 
 from cxlib.show import style
 from cxlib.show.formats import Format, decimals
+from cxlib.show.markup import FIGURE
 
 WIDTH, MARGIN = 10.0, 0.18
 _ABOVE = 0.2  # inches from the edge to the title
@@ -201,7 +202,7 @@ def html(fig: Figure, alt: str | None = None, name: str | None = None, picture: 
     anchor = f' id="{escape(re.sub(r"[^A-Za-z0-9_-]+", "-", name))}"' if name else ""
     source = base64.b64encode(png(fig) if picture is None else picture).decode("ascii")
     told = f"<figcaption><details><summary>This chart in words</summary>{words}</details></figcaption>"
-    return f'<figure class="cx-figure"{anchor}><img alt="{words}" src="data:image/png;base64,{source}">{told}</figure>'
+    return f'<figure class="{FIGURE}"{anchor}><img alt="{words}" src="data:image/png;base64,{source}">{told}</figure>'
 
 
 @functools.cache

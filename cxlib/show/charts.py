@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from cxlib.show.canvas import Chart, alt_text, html, save
 from cxlib.show.heat import heatmap
-from cxlib.show.intervals import headline, interval_bars
+from cxlib.show.intervals import headline
+from cxlib.show.levels import interval_bars
 from cxlib.show.trends import small_multiples
 
 __all__ = ["Chart", "alt_text", "headline", "heatmap", "html", "interval_bars", "save", "small_multiples"]

@@ -153,23 +153,6 @@ def formatting(currency: str | None = None, locale: str | None = None) -> Format
     return Format(currency or _house.currency, locale or _house.locale)
 
 
-def format_value(value: float | None, unit: str, currency: str = "EUR", locale: str = "en") -> str:
-    """Return an estimate with its unit, see `Format.value`."""
-    return Format(currency, locale).value(value, unit)
-
-
-def format_interval(
-    low: float | None, high: float | None, unit: str, currency: str = "EUR", locale: str = "en", *, change: bool = False
-) -> str:
-    """Return an interval with its unit, see `Format.interval`; `change=True` for the interval of a difference."""
-    return Format(currency, locale).interval(low, high, unit, change=change)
-
-
-def format_change(value: float | None, unit: str, currency: str = "EUR", locale: str = "en") -> str:
-    """Return a difference with sign and unit, see `Format.change`."""
-    return Format(currency, locale).change(value, unit)
-
-
 def brief(words: str) -> str:
     """Return a number without the long part of its unit, for where that is said already."""
     return words.removesuffix(" a month").removesuffix(_SUFFIX["per_1000_months"])
@@ -177,8 +160,9 @@ def brief(words: str) -> str:
 
 def headed(metric: Metric) -> str:
     """Return the title of a metric as the heading of brief numbers: with the long part of its unit."""
-    parts = {"per_month": " (a month)", "per_1000_months": f" ({_SUFFIX['per_1000_months'].strip()})"}
-    return metric.title + parts.get(metric.unit, "")
+    part = {"per_month": "a month", "per_1000_months": _SUFFIX["per_1000_months"].strip()}.get(metric.unit, "")
+    said = not part or part.split()[-1].rstrip("s") in metric.title.lower()
+    return metric.title if said else f"{metric.title} ({part})"
 
 
 def decimals(value: float, most: int = 3) -> int:
@@ -233,7 +217,7 @@ def _decimals(unit: str, *values: float) -> int:
     """Return the decimals that a unit is written with, the same for all values of an interval."""
     largest = max((abs(value) for value in values if not math.isinf(value)), default=0.0)
     if unit == "count":
-        return 0 if largest >= 10_000 or all(float(value).is_integer() for value in values) else 2
+        return 0 if largest >= 10_000 else 1 if largest >= 100 else 2
     if unit == "money":
         return 0 if largest >= 10_000 else 2
     return 2 if unit == "score" else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
@@ -17,6 +18,7 @@ from cxlib.show import rows, style
 from cxlib.show.canvas import LINE, SMALL, Chart, Sheet, nothing, themed, wrap
 from cxlib.show.formats import Format, formatting, missing_words, one_metric, shortened
 
+_ENDS = ("estimate", "conf_low", "conf_high")
 GROUPS: tuple[str, ...] = get_args(Touchpoint.model_fields["group"].annotation)
 STAGES: tuple[str, ...] = get_args(Touchpoint.model_fields["stage"].annotation)
 _GROUP, _NAME, _CELL, _HIGH, _GAP = 0.85, 2.05, 1.32, 0.46, 0.14  # inches: columns, a cell, between the groups
@@ -107,8 +109,11 @@ def _grouped(touchpoints: Mapping[str, Touchpoint]) -> dict[str, list[Touchpoint
 
 
 def _scale(cells: Iterable[rows.Row], metric: Metric) -> _Scale:
-    """Return colours and range: around the target where there is one to be better or worse than."""
-    known = [row["estimate"] for row in cells if not missing_words(row)]
+    """Return colours and range: around the target where there is one to be better or worse than.
+
+    The range holds the intervals, so that a difference within the noise is pale.
+    """
+    known = [row[end] for row in cells if not missing_words(row) for end in _ENDS if math.isfinite(row[end])]
     low, high = min(known, default=0.0), max(known, default=1.0)
     lower = metric.higher_is_better is False
     if metric.target is None or metric.higher_is_better is None:

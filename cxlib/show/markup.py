@@ -15,6 +15,9 @@ from cxlib.params.models import Metric
 from cxlib.show import rows
 from cxlib.show.formats import Format, brief, missing_words
 
+# A notebook or an app may load MathJax, which takes "R$ 58 to R$ 64" for a formula: it is told to keep away.
+FIGURE = "cx-figure mathjax_ignore"
+
 
 class Html(str):
     """Text that a notebook shows as HTML."""
@@ -52,7 +55,7 @@ def value_cell(row: rows.Row | None, metric: Metric, form: Format, *, with_n: bo
 def change_cell(row: rows.Row | None, metric: Metric, form: Format) -> Cell:
     """Return the difference with interval and verdict, or the words for its absence."""
     if row is None or missing_words(row):
-        words = "no comparison" if row is None else missing_words(row)
+        words = "not compared" if row is None or row["status"] == results.UNDEFINED else missing_words(row)
         return Cell(f'<span class="cx-missing">{escape(words)}</span>')
     limits = form.interval(row["conf_low"], row["conf_high"], metric.unit, change=True)
     told = escape(brief(form.change(row["estimate"], metric.unit)))
@@ -116,11 +119,11 @@ def figure(title: str, body: str, notes: Sequence[str] = (), below: str = "") ->
 
     `notes` are escaped HTML, `title` and the sentence `below` the table are text.
     """
-    heading, sentence = escape(title), f'<p class="cx-missing">{escape(below)}</p>' if below else ""
+    heading, sentence = escape(title), f'<p class="soft">{escape(below)}</p>' if below else ""
     told = "".join(f"<li>{note}</li>" for note in notes)
     folded = f"<details><summary>Methods and definitions</summary><ul>{told}</ul></details>" if told else ""
     return Html(
-        f'<figure class="cx-figure"><figcaption>{heading}</figcaption>'
+        f'<figure class="{FIGURE}"><figcaption>{heading}</figcaption>'
         f'<div class="cx-scroll" role="region" aria-label="{heading}" tabindex="0">{body}</div>'
         f"{sentence}{folded}</figure>"
     )
@@ -129,7 +132,7 @@ def figure(title: str, body: str, notes: Sequence[str] = (), below: str = "") ->
 def nothing(title: str, reason: str) -> Html:
     """Return the place of a table that has no rows, saying why."""
     words = escape(f"Nothing to show: {reason}.")
-    return Html(f'<figure class="cx-figure"><figcaption>{escape(title)}</figcaption><p>{words}</p></figure>')
+    return Html(f'<figure class="{FIGURE}"><figcaption>{escape(title)}</figcaption><p>{words}</p></figure>')
 
 
 def note(metric: Metric, found: Sequence[Mapping[str, Any]]) -> str:
@@ -143,6 +146,7 @@ def note(metric: Metric, found: Sequence[Mapping[str, Any]]) -> str:
             for name, key in (("p", "p_value"), ("adjusted p", "p_adjusted"))
             if row[key] == row[key]
         ]
+        told += [row["note"]] if row["status"] == results.UNDEFINED and row["note"] else []
         parts += [f"{what}: {', '.join(told)}"] if told else []
     hashes = sorted({row["definition"] for row in found} - {""})
     parts += [f"definition {', '.join(hashes)} (version {metric.version})"] if hashes else []

@@ -100,7 +100,7 @@ def verdict(row: Row | None, metric: Metric) -> tuple[str, str, str]:
     if row["verdict"] == "not shown":
         return "○", "no difference shown" if row["against"] == "target" else "no change shown", FLAT
     if row["verdict"] == "could not have been seen":
-        return "◇", "too few answers to tell", FLAT
+        return "◇", "too few to tell", FLAT
     up, tone = row["estimate"] > 0, better(metric, row["estimate"])
     where = ("above target" if up else "below target") if row["against"] == "target" else "up" if up else "down"
     return "▲" if up else "▼", where + ("" if tone == FLAT else f", {tone}"), tone
@@ -151,8 +151,9 @@ def mentioned(frame: pd.DataFrame, touchpoints: Container[str]) -> set[str]:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Return `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+    """Return `a, b and c`; `a; b, b and c` where a comma stands in one of them."""
+    between = "; " if any("," in word for word in words) else ", "
+    return " and ".join([between.join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def ranked(found: pd.DataFrame, metric: Metric, most: int) -> list[Row]:

@@ -10,14 +10,11 @@ from cxlib.params.models import Metric, Touchpoint
 from cxlib.periods import Period
 from cxlib.show import markup, rows
 from cxlib.show.about import definitions, freshness
-from cxlib.show.formats import Format, format_change, format_interval, format_value, formatting, headed, metric_of
+from cxlib.show.formats import Format, formatting, headed, metric_of
 from cxlib.show.heat import GROUPS
 from cxlib.show.markup import Cell, Html
 
-__all__ = [
-    "definitions", "format_change", "format_interval", "format_value", "freshness", "levels", "scorecard",
-    "touchpoints", "wide",
-]  # fmt: skip
+__all__ = ["definitions", "freshness", "levels", "scorecard", "touchpoints"]
 
 _NOT_PLACED = "not placed"
 
@@ -147,33 +144,6 @@ def levels(
     heading = title or f"{', '.join(dict.fromkeys(key[0] for key in keys))} by {name}, {last.title}"
     heads = ["Metric", name.capitalize()] if len({key[0] for key in keys}) > 1 else [name.capitalize()]
     return markup.figure(heading, markup.table(columns, heads, keys), _notes(mine, metrics))
-
-
-def wide(
-    frame: pd.DataFrame,
-    metrics: Mapping[str, Metric],
-    segment: str = "",
-    period: str | None = None,
-    *,
-    title: str | None = None,
-    currency: str | None = None,
-    locale: str | None = None,
-) -> Html:
-    """One row a level of a segment, one column a metric: estimate, interval and n in each cell.
-
-    Raises
-    ------
-    UsageError
-        Where the frame holds several segments and none is named.
-    """
-    last, name = _which(frame, segment, period)
-    mine = frame[(frame["segment"] == name) & (frame["comparison"] == "level") & (frame["period"] == str(last))]
-    if last is None or name == "all" or mine.empty:
-        return markup.nothing(title or "By segment", "the frame holds no levels of a segment")
-    found = list(dict.fromkeys(mine["level"]))
-    columns = _grid(mine, metrics, found, formatting(currency, locale))
-    body = markup.table(columns, [name.capitalize()], [(level,) for level in found])
-    return markup.figure(title or f"By {name}, {last.title}", body, _notes(mine, metrics))
 
 
 def touchpoints(

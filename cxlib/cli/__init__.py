@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cxlib.errors import CxError, UsageError
+from cxlib.cli import terminal
+from cxlib.errors import CxError, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from cxlib.reports.runner import Progress, RunOutcome
+    from cxlib.reports.runner import RunOutcome
 
-INTERRUPTED, TERMINATED, UNEXPECTED = 130, 143, 70
+INTERRUPTED = 130
 WORKSPACE_HELP = "A folder of the workspace; by default the current one, upward."
 
 
@@ -55,7 +54,7 @@ class Commands(click.Group):
         except Exception as error:
             if "--debug" in words:
                 raise
-            sys.exit(_unexpected(error, words))
+            sys.exit(terminal.refused(error) or terminal.unexpected(error, words))
         sys.exit(0)
 
 
@@ -109,33 +108,58 @@ def demo(customers: int, seed: int | None, force: bool) -> None:
     if not force and _demo_stands(root, found.workspace.store, customers, seed):
         click.echo(f"The demo of {customers:,} customers stands already; --force makes it again.")
         return
-    with _steps() as say:
+    anew = _demo_is_another(root, found.workspace.store, customers, seed)
+    with terminal.steps() as say:
         say(f"writing a company of {customers:,} customers")
         company.write(folder, customers=customers, seed=seed)
-        report = take_in(root, found, "demo", progress=say)
+        report = take_in(root, found, "demo", anew=anew, progress=say)
     _print_ingest(report)
+    if anew:
+        click.echo("It takes the place of the demo before it, which older snapshots still hold.")
 
 
 def _demo_stands(root: Path, store: str, customers: int, seed: int) -> bool:
     """Say whether this very demo is in the store, from the files and the SQL that lie there now."""
-    import json
     from hashlib import sha256
 
-    from cxlib.data.demo.files import MANIFEST
     from cxlib.data.ledger import Ledger
 
     folder, sql = root / "data" / "raw" / "demo", root / "params" / "sources" / "demo"
-    try:
-        made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
     batches = [one.batch for one in Ledger.read(root / store) if one.batch.source == "demo"]
-    if not batches or (made.get("customers"), made.get("seed")) != (customers, seed):
+    if not batches or _demo_made(folder) != (customers, seed):
         return False
     for name, checksum in batches[-1].files.items():
         path = sql / name.removeprefix("params/") if name.startswith("params/") else folder / name
         if not path.is_file() or sha256(path.read_bytes()).hexdigest() != checksum:
             return False
+    return True
+
+
+def _demo_made(folder: Path) -> tuple[object, object]:
+    """Return customers and seed of the demo whose files lie in a folder."""
+    import json
+
+    from cxlib.data.demo.files import MANIFEST
+
+    try:
+        made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None, None
+    return made.get("customers"), made.get("seed")
+
+
+def _demo_is_another(root: Path, store: str, customers: int, seed: int) -> bool:
+    """Say whether the store holds another demo: with both in it, it would be a company of neither size nor truth."""
+    from cxlib.data.ledger import Ledger
+
+    sources = {one.batch.source for one in Ledger.read(root / store)}
+    if "demo" not in sources or _demo_made(root / "data" / "raw" / "demo") == (customers, seed):
+        return False
+    if sources != {"demo"}:
+        raise UsageError(
+            f"the store holds another demo, beside {', '.join(sorted(sources - {'demo'}))}: two demos cannot be mixed",
+            hint="Make this one in a workspace of its own: copy params/ and notebooks/ into an empty folder, go there.",
+        )
     return True
 
 
@@ -145,13 +169,16 @@ def _demo_stands(root: Path, store: str, customers: int, seed: int) -> bool:
     "--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the raw files."
 )
 def ingest(source: str, folder: Path | None) -> None:
-    """Read the raw files of SOURCE into the store and commit one snapshot."""
+    """Bring in the raw files of SOURCE.
+
+    Every row is validated; rejected ones are kept with their reasons. All tables change in one snapshot, or none.
+    """
     from cxlib import params
     from cxlib.data.ingest import ingest as take_in
 
     root = _root()
     found = params.load(root)
-    with _steps() as say:
+    with terminal.steps() as say:
         report = take_in(root, found, source, folder=folder, progress=say)
     _print_ingest(report)
 
@@ -171,7 +198,7 @@ def snapshots() -> None:
         (one.id, one.created_at, one.batch.source, ", ".join(f"{n} {t.rows:,}" for n, t in sorted(one.tables.items())))
         for one in found
     ]
-    _table("", ("Snapshot", "Made (UTC)", "Source", "Rows by table"), rows)
+    terminal.table("", ("Snapshot", "Made (UTC)", "Source", "Rows by table"), rows)
 
 
 @main.command()
@@ -190,16 +217,19 @@ def run(pack: str, period: str, force: bool, as_of: str, given: tuple[str, ...])
     root = _root()
     from cxlib.reports.runner import run_pack
 
-    with _ended_by_sigterm(), _progress() as progress:
+    with terminal.ended_by_sigterm(), terminal.progress() as progress:
         outcome = run_pack(root, pack, period, force=force, as_of=as_of, parameters=values, progress=progress)
-    _print_outcome(outcome, root)
+    _print_outcome(outcome)
 
 
 @main.command()
 @click.option("--port", type=int, default=8866, show_default=True, help="On this machine only.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 def serve(port: int, no_browser: bool) -> None:
-    """Serve the published reports, and their notebooks as apps, on this machine."""
+    """Show the reports in a browser.
+
+    On this machine only; each page also as an app, whose notebook is executed anew.
+    """
     from cxlib.reports.serve import serve as start
 
     start(_root(), port, browser=not no_browser, say=click.echo)
@@ -209,7 +239,10 @@ def serve(port: int, no_browser: bool) -> None:
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def lab(no_browser: bool, more: tuple[str, ...]) -> None:
-    """Open JupyterLab in the workspace; options after -- go to JupyterLab itself."""
+    """Open JupyterLab in the workspace.
+
+    Options after -- go to JupyterLab itself.
+    """
     from cxlib.reports.serve import lab as start
 
     sys.exit(start(_root(), browser=not no_browser, more=more))
@@ -228,9 +261,9 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _print_outcome(outcome: RunOutcome, root: Path) -> None:
+def _print_outcome(outcome: RunOutcome) -> None:
     """Say what stands and what to open."""
-    where = (outcome.folder / "index.html").relative_to(root).as_posix()
+    where = _relative(outcome.folder / "index.html")
     if outcome.state == "kept":
         click.echo(f"{outcome.pack} {outcome.period} stands already, {outcome.reason}. --force makes it again.")
     else:
@@ -238,7 +271,7 @@ def _print_outcome(outcome: RunOutcome, root: Path) -> None:
         snapshot = outcome.manifest["snapshot"]["id"]
         click.echo(f"{outcome.pack} {outcome.period} made from snapshot {snapshot} in {seconds:.1f} s.")
     if outcome.superseded:
-        click.echo(f"The report before it is kept in {outcome.superseded.relative_to(root).as_posix()}/.")
+        click.echo(f"The report before it is kept in {_relative(outcome.superseded)}/.")
     click.echo(f"Open {where}, or run cx serve.")
 
 
@@ -246,7 +279,7 @@ def _print_ingest(report: Any) -> None:
     """Print what came of every row, by table."""
     names = ("rows_in", "accepted", "unchanged", "rejected", "duplicated", "late", "corrected")
     rows = [(table, *(f"{getattr(counts, name):,}" for name in names)) for table, counts in report.tables.items()]
-    _table(report.source, ("Table", *(name.replace("_", " ") for name in names)), rows, numbers=True)
+    terminal.table(report.source, ("Table", *(name.replace("_", " ") for name in names)), rows, numbers=True)
     for table, common in report.reasons.items():
         for why, times in common:
             click.echo(f"rejected from {table}: {times:,} x {why}")
@@ -257,109 +290,10 @@ def _print_ingest(report: Any) -> None:
     if report.snapshot_id:
         click.echo(f"{'New' if report.changed else 'Nothing new:'} snapshot {report.snapshot_id}.")
     else:
-        click.echo("Nothing was accepted; the store is empty.")
+        raise SourceError("nothing was accepted; the store is empty", hint="Read the reasons above, then try again.")
 
 
 def _relative(path: Path) -> str:
-    root = _root()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False) -> None:
-    """Print a table: ruled on a terminal, plain columns in a log."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title=title or None)
-        for place, name in enumerate(head):
-            table.add_column(name, justify="right" if numbers and place else "left")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-        return
-    widths = [max(len(str(line[i])) for line in (head, *rows)) for i in range(len(head))]
-    for line in (head, *rows):
-        cells = [
-            text.rjust(width) if numbers and place else text.ljust(width)
-            for place, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
-
-
-@contextmanager
-def _steps() -> Iterator[Callable[[str], None]]:
-    """Tell steps of a longer command: with a spinner on a terminal, a line each in a log."""
-    if not sys.stderr.isatty():
-        yield lambda words: click.echo(words, err=True)
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as status:
-        yield lambda words: status.update(words)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Tell the cells of every notebook: a bar each on a terminal, a line each in a log."""
-    if not sys.stderr.isatty():
-        yield _line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def tell(name: str, done: int, cells: int, state: str) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=cells)
-            words = name if state == "running" else f"{name}: {state}"
-            bars.update(tasks[name], completed=done, total=cells, description=words)
-
-        yield tell
-
-
-def _line(name: str, done: int, cells: int, state: str) -> None:
-    """Tell one step of a notebook as a line of a log."""
-    words = f"cell {done} of {cells}" if state == "running" else state
-    click.echo(f"{name}: {words}" if done else f"{name}: started", err=True)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block like an interrupt, so that what is under way is taken back."""
-    before = signal.signal(signal.SIGTERM, _terminated)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminated(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(TERMINATED)
-
-
-def _unexpected(error: Exception, words: Sequence[str]) -> int:
-    """Write the traceback of a defect to a file and say where it is."""
-    import tempfile
-    import traceback
-
-    handle, name = tempfile.mkstemp(prefix="cx-error-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"cx {' '.join(words)}\n{''.join(traceback.format_exception(error))}")
-    click.echo(f"error: something unexpected happened: {type(error).__name__}: {error}", err=True)
-    click.echo(f"This is a defect of cx. The details are in {name}; send that file when you report it.", err=True)
-    click.echo("cx --debug with the same command shows them here.", err=True)
-    return UNEXPECTED
-
-
-if __name__ == "__main__":
-    main()
+    """Name a path from where the reader stands; in full from outside."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()

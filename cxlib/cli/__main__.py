@@ -1,0 +1,5 @@
+"""`python -m cxlib.cli` is `cx`."""
+
+from cxlib.cli import main
+
+main()

@@ -1,0 +1,157 @@
+"""What the commands of `cx` print, and how they end: tables, steps and progress, refusals and defects."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from cxlib.errors import StoreError
+
+if TYPE_CHECKING:
+    from cxlib.reports.runner import Progress
+
+TERMINATED, UNEXPECTED = 143, 70
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False) -> None:
+    """Print a table: ruled on a terminal, plain columns in a log."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=title or None)
+        for place, name in enumerate(head):
+            table.add_column(name, justify="right" if numbers and place else "left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    widths = [max(len(str(line[i])) for line in (head, *rows)) for i in range(len(head))]
+    for line in (head, *rows):
+        cells = [
+            text.rjust(width) if numbers and place else text.ljust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """Tell steps of a longer command: with a spinner on a terminal, a line each in a log."""
+    with _native_words_aside() as out:
+        if not out.isatty():
+            yield lambda words: click.echo(words, file=out)
+            return
+        from rich.console import Console
+
+        with Console(file=out).status("") as status:
+            yield lambda words: status.update(words)
+
+
+@contextmanager
+def _native_words_aside() -> Iterator[IO[str]]:
+    """Yield the reader's stderr, and keep from it what compiled libraries write there by themselves.
+
+    At a full disk the store's own library prints hundreds of lines of its inner state before it raises its error.
+    """
+    import tempfile
+
+    try:
+        own = sys.stderr.fileno()
+    except (OSError, ValueError):  # already somebody's buffer
+        yield sys.stderr
+        return
+    sys.stderr.flush()
+    reader = os.fdopen(os.dup(own), "w", encoding="utf-8", errors="replace", buffering=1)
+    with reader as out, tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), own)
+        try:
+            yield out
+        finally:
+            sys.stderr.flush()
+            os.dup2(out.fileno(), own)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Tell the cells of every notebook: a bar each on a terminal, a line each in a log."""
+    if not sys.stderr.isatty():
+        yield _line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(name: str, done: int, cells: int, state: str) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=cells)
+            words = name if state == "running" else f"{name}: {state}"
+            bars.update(tasks[name], completed=done, total=cells, description=words)
+
+        yield tell
+
+
+def _line(name: str, done: int, cells: int, state: str) -> None:
+    """Tell one step of a notebook as a line of a log."""
+    words = f"cell {done} of {cells}" if state == "running" else state
+    click.echo(f"{name}: {words}" if done else f"{name}: started", err=True)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block like an interrupt, so that what is under way is taken back."""
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+def refused(error: Exception) -> int:
+    """Say which file the system refused, and what to do; 0 where it is something else."""
+    advice = {
+        errno.ENOSPC: "Free some space, then run the same command again.",
+        errno.EACCES: "Ask for the right to it, or work where you have it.",
+        errno.EPERM: "Ask for the right to it, or work where you have it.",
+        errno.EROFS: "Work in a folder that can be written.",
+    }
+    if not isinstance(error, OSError) or error.errno not in advice:
+        return 0
+    where = f": {error.filename}" if error.filename else ""
+    click.echo(f"error: {error.strerror or error}{where}", err=True)
+    click.echo(advice[error.errno], err=True)
+    return StoreError.exit_code
+
+
+def unexpected(error: Exception, words: Sequence[str]) -> int:
+    """Write the traceback of a defect to a file and say where it is."""
+    import tempfile
+    import traceback
+
+    handle, name = tempfile.mkstemp(prefix="cx-error-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"cx {' '.join(words)}\n{''.join(traceback.format_exception(error))}")
+    click.echo(f"error: something unexpected happened: {type(error).__name__}: {error}", err=True)
+    click.echo(f"This is a defect of cx. The details are in {name}; send that file when you report it.", err=True)
+    click.echo("cx --debug with the same command shows them here.", err=True)
+    return UNEXPECTED

@@ -1,0 +1,100 @@
+"""The headline of a report in plain sentences, as the frame's intervals and verdicts have it; nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from cxlib.params.models import Metric
+from cxlib.periods import Period
+from cxlib.show import rows
+from cxlib.show.formats import Format, formatting, missing_words
+
+_NAMED = 5  # metrics that a sentence names; the rest it counts
+_STILL = {
+    "not shown": "no change is shown since {}",
+    "could not have been seen": "too few answers to tell whether it moved since {}",
+}
+
+
+def headline(
+    frame: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    period: Period,
+    *,
+    currency: str | None = None,
+    locale: str | None = None,
+) -> list[str]:
+    """Return two to five sentences: where the lead metric stands, what moved, what is off target.
+
+    Parameters
+    ----------
+    frame
+        Result frame; rows of the whole. Difference rows against the period before, a year ago and `target` are told.
+    metrics
+        Metric id -> definition; the first with a figure leads. Rows of other metrics are left out.
+    period
+        The period that is told about.
+    currency, locale
+        Of amounts and numbers; default what `formats.use` set.
+
+    Returns
+    -------
+    list of str
+        Plain text; one sentence that says so where no metric has a figure.
+    """
+    entries = rows.book(frame[(frame["segment"] == "all") & frame["metric"].isin(metrics)])
+    lead = next((m for m in metrics.values() if not missing_words(rows.level(entries, m.id, str(period)))), None)
+    if lead is None:
+        return [f"No metric of this report has a figure in {period.title}."]
+    others = [period.previous(), period.year_ago()]
+    told = [_lead(entries, lead, period, others, formatting(currency, locale))]
+    told += [_moved(rows.tally(entries, metrics, period, str(other)), other) for other in others]
+    return [*filter(None, told), *_targets(rows.tally(entries, metrics, period, "target"))]
+
+
+def _lead(entries: rows.Book, metric: Metric, period: Period, others: Sequence[Period], form: Format) -> str:
+    """Return the level of the lead metric with its interval, and what is known of its change."""
+    row = rows.level(entries, metric.id, str(period)) or {}
+    likely = form.interval(row["conf_low"], row["conf_high"], metric.unit)
+    parts = [f"{metric.title}: {form.value(row['estimate'], metric.unit)}, likely {likely}"]
+    still: dict[str, list[str]] = {}
+    for other in others:
+        change = rows.change(entries, metric.id, str(period), str(other))
+        if change is None or not change["verdict"]:
+            continue
+        if change["verdict"] in _STILL:
+            still.setdefault(change["verdict"], []).append(other.title)
+            continue
+        limits = form.interval(change["conf_low"], change["conf_high"], metric.unit, change=True)
+        way = "up" if change["estimate"] > 0 else "down"
+        parts.append(f"{way} since {other.title}: {form.change(change['estimate'], metric.unit)}, likely {limits}")
+    return "; ".join([*parts, *(_STILL[name].format(" or ".join(titles)) for name, titles in still.items())]) + "."
+
+
+def _moved(found: Mapping[str, Sequence[str]], other: Period) -> str:
+    """Return which metrics moved since another period; empty where none was compared."""
+    named = [
+        f"{title} ({', '.join([way, *(tone for tone in (rows.BETTER, rows.WORSE) if title in found[tone])])})"
+        for way in ("up", "down")
+        for title in found[way]
+    ]
+    if named:
+        return f"Moved since {other.title}: {_some(named)}."
+    still = len(found["flat"])
+    return f"No change is shown since {other.title} for any metric ({still} compared)." if still else ""
+
+
+def _targets(found: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return which metrics are worse and which are better than their targets, a sentence each."""
+    worse, better, still = found[rows.WORSE], found[rows.BETTER], len(found["flat"])
+    told = [f"Worse than target: {_some(worse)}."] if worse else []
+    told += [f"Better than target: {_some(better)}."] if better else []
+    return told or [f"No difference from target is shown for any metric ({still} compared)."] * bool(still)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names in a sentence, the first of them where they are many."""
+    rest = len(names) - _NAMED
+    return rows.listed([*names[:_NAMED], f"{rest} more"] if rest > 0 else names)

@@ -1,0 +1,88 @@
+"""The headline in sentences: cases worked by hand from the frame, and a property over any verdicts."""
+
+from __future__ import annotations
+
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxlib import results
+from cxlib.periods import Period
+from cxlib.show import words
+from tests.show_frames import LAST, METRICS, difference, history, level_rows, scorecard, with_status
+
+PERIOD = Period.parse(LAST)
+
+
+def told(frame: pd.DataFrame, *names: str) -> list[str]:
+    return words.headline(frame, {name: METRICS[name] for name in names or METRICS}, PERIOD)
+
+
+def nps(*changes: pd.DataFrame) -> pd.DataFrame:
+    return results.concat([level_rows("nps", [LAST], [27.0], 4.0, [1538]), *changes])
+
+
+def test_a_lead_metric_that_too_few_answers_tell_about() -> None:
+    few = "could not have been seen"
+    frame = nps(difference("nps", "2026-09", -1.7, 5.7, few), difference("nps", "2025-10", -7.1, 6.2, few))
+    assert told(frame) == [
+        (
+            "Net Promoter Score: +27.0, likely +23.0 to +31.0; too few answers to tell whether it moved since "
+            "September 2026 or October 2025."
+        ),
+        "No change is shown since September 2026 for any metric (1 compared).",
+        "No change is shown since October 2025 for any metric (1 compared).",
+    ]
+
+
+def test_a_lead_metric_that_moved() -> None:
+    frame = nps(
+        difference("nps", "2026-09", 4.0, 3.0, "moved"),
+        difference("nps", "2025-10", 0.5, 3.0, "not shown"),
+        difference("nps", "target", -13.0, 4.0, "moved"),
+    )
+    assert told(frame) == [
+        (
+            "Net Promoter Score: +27.0, likely +23.0 to +31.0; up since September 2026: +4.0 points, likely "
+            "+1.0 to +7.0 points; no change is shown since October 2025."
+        ),
+        "Moved since September 2026: Net Promoter Score (up, better).",
+        "No change is shown since October 2025 for any metric (1 compared).",
+        "Worse than target: Net Promoter Score.",
+    ]
+
+
+def test_what_moved_and_what_is_off_target_is_named_a_few_at_a_time() -> None:
+    moved = results.concat([difference(name, "2026-09", 1.0, 0.5, "moved") for name in METRICS])
+    lead, since = told(results.concat([history(), moved]))
+    assert lead.startswith("Net Promoter Score: ")
+    assert since.startswith("Moved since September 2026: Net Promoter Score (up, better); ")
+    assert since.endswith(" and 4 more.")
+    assert "Effort, mean agreement that it was easy (up, better)" in since
+
+
+def test_without_figures_it_says_so_and_the_next_metric_leads() -> None:
+    frame = with_status(scorecard(), scorecard()["metric"] == "nps", results.SUPPRESSED)
+    assert told(frame)[0].startswith("Customers satisfied (top two boxes): ")
+    assert told(results.empty()) == ["No metric of this report has a figure in October 2026."]
+    assert told(history(["nps"]), "csat_top2") == ["No metric of this report has a figure in October 2026."]
+
+
+def test_metrics_that_the_pack_lacks_are_left_out() -> None:
+    assert told(scorecard(), "nps") == told(scorecard()[scorecard()["metric"] == "nps"], "nps")
+
+
+@given(st.lists(st.sampled_from(["", *results.VERDICTS]), min_size=9, max_size=9))
+def test_every_verdict_gives_plain_sentences(verdicts: list[str]) -> None:
+    changes = [difference(name, "2026-09", 1.0, 0.5, v) for name, v in zip(METRICS, verdicts, strict=True)]
+    found = told(results.concat([history(), *changes]))
+    assert 1 <= len(found) <= 5
+    assert all(sentence.endswith(".") and "nan" not in sentence for sentence in found)
+    named = " ".join(found[1:])
+    assert ("Moved since" in named) == ("moved" in verdicts)
+
+
+def test_amounts_are_in_the_currency_of_the_data() -> None:
+    frame = level_rows("aov", [LAST], [174.92], 34.8, [169])
+    said = words.headline(frame, METRICS, PERIOD, currency="BRL", locale="en")
+    assert said == ["Average order value: R$ 174.92, likely R$ 140.12 to R$ 209.72."]
