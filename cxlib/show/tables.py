@@ -73,8 +73,11 @@ def scorecard(
 
 def _family(frame: pd.DataFrame) -> str:
     """Say how many comparisons the verdicts allow for: an interval may miss 0 and yet not count as a change."""
-    count = int(frame["p_adjusted"].notna().sum())
-    return f"Verdicts allow for the {count} comparisons made here (Benjamini and Hochberg)." if count > 1 else ""
+    judged = frame[frame["p_adjusted"].notna()]
+    targets = int((judged["against"] == "target").sum())
+    counts = [(len(judged) - targets, "with other periods"), (targets, "with targets")]
+    told = rows.listed([f"{count} comparisons {what}" for count, what in counts if count > 1])
+    return f"Verdicts allow for {told} (Benjamini and Hochberg, each a family of its own)." if told else ""
 
 
 def _without(entries: rows.Book, silent: Sequence[str], metrics: Mapping[str, Metric], last: Period) -> str:
@@ -83,7 +86,7 @@ def _without(entries: rows.Book, silent: Sequence[str], metrics: Mapping[str, Me
     for name in silent:
         row = rows.level(entries, name, str(last))
         reasons.setdefault((row or {}).get("note", ""), []).append(metric_of(metrics, name).title)
-    parts = [f"{', '.join(titles)} ({why})" if why else ", ".join(titles) for why, titles in reasons.items()]
+    parts = [f"{rows.listed(titles)} ({why})" if why else rows.listed(titles) for why, titles in reasons.items()]
     return f"Not available: {'; '.join(parts)}." if parts else ""
 
 
