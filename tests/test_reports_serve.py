@@ -43,7 +43,8 @@ def get(port: int, path: str, **headers: str) -> tuple[int, dict[str, str], str]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int, subprocess.Popen[bytes]]]:
     """A served toy workspace whose notebook prints a marker and the names of its environment."""
     code = "import os, sys\nprint('computed', 6 * 7)\nprint(sorted(os.environ))"
-    root = toy.with_snapshot(toy.workspace(tmp_path_factory.mktemp("served"), first=code))
+    once = "import os\nassert not os.path.exists('run.json'), 'runs only once'"
+    root = toy.with_snapshot(toy.workspace(tmp_path_factory.mktemp("served"), first=code, second=once))
     run_pack(root, "toy")
     (root / "reports" / "toy" / "2026-09").mkdir()  # not whole: no run.json
     (root / "reports" / "toy" / "2026-09" / "index.html").write_text("half", encoding="utf-8")
@@ -95,6 +96,7 @@ def test_serves_pages_and_apps_and_nothing_else(server: tuple[Path, int, subproc
         "/api/contents", "/explore/toy/2026-10/03_third", "/explore/toy/2026-09/01_first", "/explore/../params/x",
     ):  # fmt: skip
         assert get(port, path)[0] in (400, 403, 404), path
+    assert "There is no such page." in get(port, "/no/such/page")[2]
     for path in ("/", f"{base}/index.html", "/explore/toy/2026-10/01_first"):
         assert get(port, path, Host="elsewhere.example")[0] == 403, path
 
@@ -108,6 +110,9 @@ def test_serves_pages_and_apps_and_nothing_else(server: tuple[Path, int, subproc
     assert f'<a href="{base}/01_first.html">Published page</a>' in app
     assert not ELSEWHERE.search(app)
     assert (root / "reports" / "toy" / "2026-10" / "run.json").is_file()
+    broken = get(port, "/explore/toy/2026-10/02_second")[2]
+    assert serve._SORRY in broken
+    assert "runs only once" not in broken
 
     process.send_signal(signal.SIGINT)  # Ctrl-C: the whole tree of processes ends, without a traceback
     assert process.wait(timeout=30) in (0, 130)

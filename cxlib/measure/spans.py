@@ -79,7 +79,7 @@ class Spans:
         ]
 
     def names(self, rows: ir.Table, time: str, window: int, wanted: Collection[str]) -> dict[str, ir.Value]:
-        """Return what expressions say of a row's period: those of `period_start`, `period_end`, ..., `window` wanted."""
+        """Return those of `period_start`, `period_end`, ... that are wanted, of each row's period."""
         found = {
             name: self._by_time(rows[time], window, values, kind) if time else rows[name]
             for name, kind, values in self._names()

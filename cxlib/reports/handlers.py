@@ -61,6 +61,11 @@ class _Ours(JupyterHandler):
         self.finish(sorry(self.site.company, status_code))
 
 
+class _Nothing(_Ours):
+    def get(self) -> None:
+        raise HTTPError(404)
+
+
 class _Home(_Ours):
     def get(self) -> None:
         self.finish(home(self.site.reports, self.site.company))
@@ -131,4 +136,5 @@ class Server(Voila):
             (rf"/reports/({_PACK})/({_PERIOD})/(?:({_NAME})\.html)?", _Page),
             (rf"/reports/({_PACK}/{_PERIOD}/.+)", _File, {"path": str(self.site.reports)}),
             *theirs,
+            (r"/.*", _Nothing),
         ]

@@ -96,9 +96,11 @@ def _application(site: Site, port: int, *, browser: bool) -> Server:
     # End kernels whose viewers have left: without it they stay for ever.
     app.config.MappingKernelManager.update({"cull_idle_timeout": 120, "cull_interval": 30, "cull_connected": False})
     app.config.KernelManager.transport_encryption = "auto"
+    app.config.VoilaExecutor.cell_error_instruction = _SORRY
     return app
 
 
+_SORRY = "This page cannot be made again from what was published. The published page still stands: see its link above."
 _VOILA: dict[str, Any] = {
     "allow_theme_override": "NO",
     "allow_template_override": "NO",
