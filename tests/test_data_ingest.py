@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from intake_workspace import CUSTOMERS, TODAY, Toy
 
 from cxlib.data import tables
+from cxlib.data.ingest import ingest
 from cxlib.data.ledger import Ledger, writer_lock
 from cxlib.errors import SourceError, StoreError, UsageError
 
@@ -174,11 +175,22 @@ def test_late_rows_are_those_of_months_that_were_closed(toy):
     assert report.tables["orders"].corrected == 1
 
 
+def test_the_first_export_of_a_source_is_never_late(toy):
+    """Another source's closed months say nothing about this one's."""
+    toy.ingest()
+    params = toy.params
+    other = params.sources["toy"].model_copy(update={"id": "other"})
+    shutil.copytree(toy.sql, toy.sql.parent / "other")
+    toy.put("orders", HEAD + "x1,c1,2026-01-05,1\n")
+    report = ingest(
+        toy.root, params.model_copy(update={"sources": {"other": other}}), "other", folder=toy.raw, today=TODAY
+    )
+    assert (report.tables["orders"].accepted, report.tables["orders"].late) == (1, 0)
+
+
 def test_late_is_told_in_the_reporting_timezone(toy):
     params = toy.params
     madrid = params.model_copy(update={"workspace": params.workspace.model_copy(update={"timezone": "Europe/Madrid"})})
-    from cxlib.data.ingest import ingest
-
     ingest(toy.root, madrid, "toy", folder=toy.raw, today=TODAY)
     toy.put("orders", HEAD + "o6,c1,2026-09-30 21:59:00,1\no7,c1,2026-09-30 22:00:00,1\n")
     assert ingest(toy.root, madrid, "toy", folder=toy.raw, today=TODAY).tables["orders"].late == 1
@@ -251,8 +263,6 @@ def test_an_unreadable_row_stops_the_batch_and_is_named(toy):
 
 
 def test_unknown_sources_and_folders(toy):
-    from cxlib.data.ingest import ingest
-
     with pytest.raises(UsageError, match="no source 'toi'; did you mean 'toy'"):
         ingest(toy.root, toy.params, "toi")
     with pytest.raises(SourceError, match=r"there is no folder .*data/raw/toy"):

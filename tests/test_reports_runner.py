@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,3 +182,15 @@ def test_kill_in_the_middle_leaves_the_last_good_report_and_no_half_one(tmp_path
     assert process.returncode == 143
     assert not list(good.parent.glob(".building-*"))
     assert set(files(good)) == {"run.json"}
+
+
+def test_reports_may_lie_on_another_disk(demo_workspace: Path, tmp_path: Path) -> None:
+    """A linked `reports/` is outside the workspace: kernels are told where it is."""
+    root, elsewhere = tmp_path / "here", tmp_path / "another disk"
+    shutil.copytree(demo_workspace, root)
+    shutil.rmtree(root / "reports", ignore_errors=True)
+    elsewhere.mkdir()
+    (root / "reports").symlink_to(elsewhere, target_is_directory=True)
+    outcome = run_pack(root, "monthly", parameters={"periods": "2"})
+    assert (outcome.folder / "run.json").is_file()
+    assert (elsewhere / "monthly" / "2026-10" / "index.html").is_file()

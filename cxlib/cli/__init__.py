@@ -173,13 +173,17 @@ def ingest(source: str, folder: Path | None) -> None:
 
     Every row is validated; rejected ones are kept with their reasons. All tables change in one snapshot, or none.
     """
+    from datetime import UTC, datetime
+
     from cxlib import params
     from cxlib.data.ingest import ingest as take_in
 
     root = _root()
     found = params.load(root)
+    # The demo company's months are fixed: it has no future, whatever the clock of this machine says.
+    today = None if source == "demo" else datetime.now(UTC).date()
     with terminal.steps() as say:
-        report = take_in(root, found, source, folder=folder, progress=say)
+        report = take_in(root, found, source, folder=folder, today=today, progress=say)
     _print_ingest(report)
 
 

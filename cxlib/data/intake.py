@@ -17,7 +17,7 @@ from cxlib.data.counts import IngestReport, TableCounts
 from cxlib.data.ledger import Batch, Ledger, TableVersion
 from cxlib.data.rules import column_faults, rules, shape
 from cxlib.data.sources import Opened, name
-from cxlib.data.stage import Staged
+from cxlib.data.stage import SOURCE, Staged
 from cxlib.errors import SourceError, StoreError, did_you_mean
 from cxlib.params.models import Source, Workspace
 from cxlib.periods import Period
@@ -124,7 +124,7 @@ class Intake:
         common = stage.quarantine(staged, draft)
         stage.drop_duplicates(staged)
         stage.compare(staged)
-        stage.count_late(staged, self._closed(staged, versions))
+        stage.count_late(staged, self._closed(staged))
         staged.touched = stage.touched(staged)
         return common
 
@@ -148,13 +148,19 @@ class Intake:
                 self.notes.append(f"no {target} in this batch or the store: references to them are not checked")
         return self.listed[target]
 
-    def _closed(self, staged: Staged, versions: Mapping[str, TableVersion]) -> datetime | date | None:
-        """Return the end of the last month that the table's data had closed before this batch."""
-        latest = versions[staged.table.name].latest if staged.has_old else None
-        if latest is None:
+    def _closed(self, staged: Staged) -> datetime | date | None:
+        """Return the end of the last month that this source's own rows had closed before the batch.
+
+        Another source's months say nothing: the first export of a source is never late.
+        """
+        if not (staged.has_old and staged.table.time):
+            return None
+        query = f"SELECT max({name(staged.table.time)})::TIMESTAMP FROM {staged.old} WHERE {SOURCE} = ?"
+        found = staged.connection.execute(query, [self.source.id]).fetchone()
+        if found is None or found[0] is None:
             return None
         zone = "UTC" if stage.is_date(staged.table) else self.workspace.timezone
-        month = Period.last_closed(latest, "month", zone)
+        month = Period.last_closed(found[0], "month", zone)
         return month.next_day if stage.is_date(staged.table) else month.bounds(zone)[1]
 
     def _write(self, staged: Staged, versions: Mapping[str, TableVersion], batch: str) -> TableVersion:

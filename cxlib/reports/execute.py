@@ -27,6 +27,7 @@ _THREADS = (
 )
 _START = 300  # seconds that a kernel may take to answer, on a machine that is busy with other runs
 _ENGINE = "cx"
+WORKSPACE = "CX_WORKSPACE"
 _register_once = threading.Lock()
 _clients: set[Any] = set()  # of the notebooks under way
 
@@ -52,6 +53,7 @@ def execute(
     on_cell: OnCell,
     *,
     timeout: int | None = None,
+    workspace: Path | None = None,
 ) -> Executed:
     """Run all cells of a notebook with `folder` as working directory.
 
@@ -69,6 +71,8 @@ def execute(
         Told after every cell.
     timeout
         Seconds a cell may take; None for no limit.
+    workspace
+        The workspace that the notebook opens; None for the one around `folder`, which a linked `reports/` is not in.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def execute(
         papermill.execute_notebook(
             _named(copy.deepcopy(notebook)), None, parameters=dict(parameters), engine_name=_ENGINE, kernel_name=KERNEL,
             progress_bar=False, log_output=False, kept=kept, folder=str(folder), on_cell=on_cell,
-            execution_timeout=timeout,
+            execution_timeout=timeout, workspace=workspace,
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".strip(": ")
@@ -111,12 +115,19 @@ def _named(notebook: Any) -> Any:
     return notebook
 
 
-def kernel_environment() -> dict[str, str]:
-    """Return the environment of a kernel: this one's, one BLAS thread, and this very package importable."""
+def kernel_environment(workspace: Path | None = None) -> dict[str, str]:
+    """Return the environment of a kernel: this one's, one BLAS thread, this very package importable, the workspace."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     threads = {name: os.environ.get(name, "1") for name in _THREADS}
-    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONSAFEPATH": "1"}
+    named = {WORKSPACE: str(workspace)} if workspace else {}
+    return {
+        **os.environ,
+        **threads,
+        **named,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        "PYTHONSAFEPATH": "1",
+    }
 
 
 def libraries() -> tuple[Any, Any]:
@@ -157,8 +168,9 @@ def _engine() -> type:
     class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(
-            cls, nb_man: Any, kernel_name: str, *, kept: dict[str, Any], folder: str, on_cell: OnCell, **options: Any
-        ) -> None:
+            cls, nb_man: Any, kernel_name: str, *, kept: dict[str, Any], folder: str, on_cell: OnCell,
+            workspace: Path | None, **options: Any
+        ) -> None:  # fmt: skip
             kept["notebook"] = nb_man.nb
             _report_cells(nb_man, on_cell)
             client = PapermillNotebookClient(
@@ -173,7 +185,7 @@ def _engine() -> type:
             )
             _clients.add(client)
             try:
-                client.execute(env=kernel_environment())
+                client.execute(env=kernel_environment(workspace))
             finally:
                 _clients.discard(client)
 

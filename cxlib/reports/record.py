@@ -6,6 +6,7 @@ folder) and replaying (a published run folder is read, nothing else is touched).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from cxlib.periods import Period
 from cxlib.reports import boxes
 from cxlib.reports.boxes import Shown
 from cxlib.reports.context import Context, gather, open_store
+from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
 from cxlib.reports.levels import COMPARE, measured
 
@@ -62,7 +64,7 @@ def open_run(
     frozen = Frozen(Path(run_folder) if run_folder else None, notebook)
     context, opened = frozen.context(), None
     if context is None:
-        root = parameters.find_workspace()
+        root = _workspace()
         params = parameters.load(root)
         opened = open_store(root, params, as_of)
         context = gather(params, pack, period, opened)
@@ -71,7 +73,7 @@ def open_run(
     def reopen() -> Store:
         if opened is not None:
             return opened
-        root = parameters.find_workspace()
+        root = _workspace()
         return open_store(root, parameters.load(root), context.snapshot)
 
     from cxlib.show import formats
@@ -80,6 +82,12 @@ def open_run(
     run = Run(context, Inputs(context, frozen, reopen))
     boxes.display(run._repr_html_(), str(run))
     return run
+
+
+def _workspace() -> Path:
+    """Return the workspace that a run was started for, or else the one around the working directory."""
+    named = os.environ.get(WORKSPACE)
+    return parameters.find_workspace(Path(named) if named else None)
 
 
 class Run:

@@ -212,7 +212,7 @@ def _one(build: Build, name: str, progress: Progress) -> None:
         progress(name, done, cells, "running")
 
     progress(name, 0, len(build.notebooks[name].cells), "running")
-    done = execute(name, build.notebooks[name], values, build.folder, on_cell)
+    done = execute(name, build.notebooks[name], values, build.folder, on_cell, workspace=build.root)
     from cxlib.reports.assemble import write_page
 
     write_page(build, done)
