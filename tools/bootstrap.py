@@ -379,7 +379,7 @@ def job(command: str, venv: Path, extra: list) -> list:
         "check": [[*ruff, "format", "--check"], [*ruff, "check"], [*run_module, "mypy"], [cx, "check"]],
         "lab": [[cx, "lab", *extra]],
         "serve": [[cx, "serve", *extra]],
-        "bench": [[*pytest, "benchmarks", "-s", *extra]],
+        "bench": [[*pytest, "benchmarks", "-q", "-s", *extra]],
         "simulate": [[*pytest, "-n", "auto", "-m", "simulation", *extra]],
         "env": [],
     }[command]

@@ -35,8 +35,10 @@ def mask(moments: pd.DataFrame, min_n: int) -> pd.DataFrame:
     """
     keys = ["period", "level"]
     small = moments["clusters"] < min_n
-    hidden = moments.loc[small].drop_duplicates(keys)
     blank = [name for name in moments.columns if name not in keys]
+    if not small.any():
+        return moments.astype(dict.fromkeys(blank, "float64")).reset_index(drop=True)
+    hidden = moments.loc[small].drop_duplicates(keys)
     hidden = hidden.assign(**dict.fromkeys(blank, pd.NA)).astype(dict.fromkeys(blank, "Float64"))
     shown = moments.loc[~small].astype(dict.fromkeys(blank, "Float64"))
     return pd.concat([shown, hidden], ignore_index=True).astype(dict.fromkeys(blank, "float64"))

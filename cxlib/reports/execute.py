@@ -27,6 +27,9 @@ _THREADS = (
 )
 _START = 300  # seconds that a kernel may take to answer, on a machine that is busy with other runs
 _ENGINE = "cx"
+# Planning makes and drops many small objects: Python's default looks for garbage among them every 700, a twentieth of
+# a notebook's time.
+_LESS_GARBAGE = "__import__('gc').set_threshold(100_000, 50, 100)"
 WORKSPACE = "CX_WORKSPACE"
 _register_once = threading.Lock()
 _clients: set[Any] = set()  # of the notebooks under way
@@ -183,6 +186,7 @@ def _engine() -> type:
                 # ipykernel warns into the outputs about plain TCP, rightly: encrypt
                 config=Config({"KernelManager": {"transport_encryption": "auto"}}),
             )
+            client.extra_arguments = [f"--IPKernelApp.exec_lines={_LESS_GARBAGE}"]
             _clients.add(client)
             try:
                 client.execute(env=kernel_environment(workspace))
