@@ -228,7 +228,7 @@ params/sources/lost/source.yml: is missing: it describes the files of this sourc
 params/sources/shop/order.sql: 'order' is none of the contract's tables: customers, invitations, responses, interactions, orders, subscriptions, exposures, costs, identities; did you mean 'orders'?
 params/sources/shop/source.yml:1: licence: is missing
 params/sources/shop/source.yml:3: files.orders.encoding: 'utf-88' is not an encoding; most are utf-8, latin-1 or cp1252
-params/sources/shop/source.yml:3: files.orders.format: 'xls' is none of csv, tsv, excel, parquet, jsonl
+params/sources/shop/source.yml:3: files.orders.format: 'xls' is none of csv, tsv, text, excel, parquet, jsonl
 params/sources/stray.yml: a source is a folder: move this to stray/source.yml
 params/touchpoints.yml:2: touchpoints.Check-Out: 'Check-Out' is not an id: small letters, digits and _, a letter first
 params/touchpoints.yml:4: touchpoints.Check-Out.group: 'durring' is none of before, during, after, service; did you mean 'during'?
@@ -239,7 +239,7 @@ params/workspace.yml:2: timezone: 'Europe/Madird' is not a timezone; did you mea
 params/workspace.yml:3: currency: 'euro' is not a currency: write its three capital letters, as in EUR
 params/workspace.yml:4: confidence: '1.5' is out of range: it must be less than 1
 params/workspace.yml:5: min_n: 'ten' is not a whole number
-params/workspace.yml:6: companny: no such key; the keys here are company, store, timezone, currency, locale, confidence, min_n, period, attributes, checks; did you mean 'company'?
+params/workspace.yml:6: companny: no such key; the keys here are company, store, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, retention_days; did you mean 'company'?
 params/workspace.yml:9: attributes.shoe: 'texts' is none of text, timestamp, date, integer, number, money, boolean; did you mean 'text'?
 params/workspace.yml:10: period: 'day' is none of month, quarter, week
 params/workspace.yml:11: checks: 'yes' stands where 'key: value' lines are wanted

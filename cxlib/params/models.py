@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import Discriminator, Field, Tag
 
 from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Share, Window
+from cxlib.params.intake import File, Limits, Repeats, Source
+
+__all__ = ["File", "Source"]  # told here too: whoever reads params finds every model in this place
 
 ColumnType = Literal["text", "timestamp", "date", "integer", "number", "money", "boolean"]  # contract.TYPES
 Kind = Literal["share", "mean", "ratio", "nps", "rate", "quantile"]
@@ -39,6 +42,9 @@ class Workspace(Model):
     period: Literal["month", "quarter", "week"] = "month"
     attributes: dict[str, ColumnType] = Field(default_factory=dict)
     checks: Checks = Checks()
+    limits: Limits = Limits()
+    repeated_responses: Repeats = Repeats()
+    retention_days: int = Field(400, ge=1)  # how long `cx compact` leaves a snapshot alone
 
 
 class Part(Model):
@@ -161,32 +167,6 @@ class Framework(Model):
     """`framework.yml`: the goals, in the order of the page that shows them."""
 
     goals: tuple[Goal, ...] = ()
-
-
-class File(Model):
-    """One raw file of a source: where it is and how its tool writes it."""
-
-    path: Name  # a name or a glob, relative to the folder
-    format: Literal["csv", "tsv", "excel", "parquet", "jsonl"] = "csv"
-    encoding: Name = "utf-8"
-    delimiter: Annotated[str, StringConstraints(min_length=1, strip_whitespace=False)] = ","
-    header_rows: int = Field(1, ge=1)
-    optional: bool = False
-    columns: tuple[str, ...] = ()  # the columns its SQL needs; checked before anything is read
-
-
-class Source(Model):
-    """`sources/<name>/source.yml`; its SQL lies beside it, one `<table>.sql` per contract table."""
-
-    id: str
-    title: Name
-    folder: str = ""  # default: data/raw/<id>
-    timezone: Name = "UTC"  # of the times in the files
-    currency: Currency | Literal[""] = ""  # of its amounts; default: the workspace's
-    licence: Name
-    as_of: Day = ""  # a cross-section: the date its rows are true for
-    max_age_days: Annotated[int | None, Null] = Field(None, ge=0)
-    files: Annotated[dict[str, File], Field(min_length=1)]
 
 
 class Report(Model):

@@ -15,6 +15,7 @@ from cxlib.errors import did_you_mean
 from cxlib.params.definitions import check_metric, check_segment, known_types
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
+from cxlib.params.models import File
 
 Path_ = tuple[str | int, ...]
 
@@ -71,18 +72,18 @@ def _all_exist(draft: Draft, entry: Entry, key: Path_, folder: str, names: Itera
         seen.add(name)
 
 
-def _timezone(draft: Draft, entry: Entry, name: str | None) -> None:
+def _timezone(draft: Draft, entry: Entry, key: Path_, name: str | None) -> None:
     """Refuse a timezone that does not exist."""
     try:
         ZoneInfo(name or "UTC")
     except (KeyError, ValueError, OSError):
         advice = did_you_mean(str(name), available_timezones()) or "; write one as Europe/Madrid"
-        draft.blame(entry, ("timezone",), f"'{name}' is not a timezone{advice}", str(name))
+        draft.blame(entry, key, f"'{name}' is not a timezone{advice}", str(name))
 
 
 def _workspace(draft: Draft, entry: Entry) -> None:
     """Check the timezone, and that attributes are no columns of the contract."""
-    _timezone(draft, entry, entry.content.timezone)
+    _timezone(draft, entry, ("timezone",), entry.content.timezone)
     for name in entry.content.attributes or {}:
         if TABLES["customers"].column(name):
             draft.blame(
@@ -125,21 +126,41 @@ def _experiment(draft: Draft, entry: Entry) -> None:
 
 
 def _source(draft: Draft, entry: Entry) -> None:
-    """Check a source's timezone, encodings and SQL files."""
-    _timezone(draft, entry, entry.content.timezone)
-    for alias, file in (entry.content.files or {}).items():
+    """Check a source's timezones, encodings, tables and SQL files."""
+    source = entry.content
+    _timezone(draft, entry, ("timezone",), source.timezone)
+    for place, table in enumerate(source.full_extract or ()):
+        if table not in TABLES:
+            draft.blame(entry, ("full_extract", place), none_of(table, TABLES, "the contract's tables:"), table)
+    for alias, file in (source.files or {}).items():
         if not alias.isidentifier():
             message = f"'{alias}' cannot be used as a name in SQL: letters, digits and _"
             draft.blame(entry, ("files", alias), message, alias)
-        if file.encoding and not _is_encoding(file.encoding):
-            message = f"'{file.encoding}' is not an encoding; most are utf-8, latin-1 or cp1252"
-            draft.blame(entry, ("files", alias, "encoding"), message, file.encoding)
+        if file is not None:
+            _file(draft, entry, ("files", alias), file)
     queries = sorted(entry.path.parent.glob("*.sql"))
     for path in queries:
-        if path.stem not in TABLES:
-            draft.blame_file(path, none_of(path.stem, TABLES, "the contract's tables:"))
+        table = path.name.removesuffix(".sql").removesuffix(".delete")
+        if table not in TABLES:
+            draft.blame_file(path, none_of(table, TABLES, "the contract's tables:"))
     if not queries:
         draft.blame(entry, (), f"no SQL beside it: add one <table>.sql for each of {', '.join(TABLES)} that it fills")
+
+
+def _file(draft: Draft, entry: Entry, key: Path_, file: File) -> None:
+    """Check one file's encoding, its columns' timezones, and where its questions are asked."""
+    if file.encoding and not _is_encoding(file.encoding):
+        message = f"'{file.encoding}' is not an encoding; most are utf-8, latin-1 or cp1252"
+        draft.blame(entry, (*key, "encoding"), message, file.encoding)
+    for column, time in (file.times or {}).items():
+        if time is not None and time.timezone:
+            _timezone(draft, entry, (*key, "times", column, "timezone"), time.timezone)
+    taxonomy = draft.singles.get("touchpoints")
+    known = taxonomy.content.touchpoints if taxonomy and taxonomy.content else None
+    for column, question in (file.questions or {}).items():
+        if question is not None and question.touchpoint and known and question.touchpoint not in known:
+            message = none_of(question.touchpoint, known, "the touchpoints:")
+            draft.blame(entry, (*key, "questions", column, "touchpoint"), message, question.touchpoint)
 
 
 def _is_encoding(name: str) -> bool:
