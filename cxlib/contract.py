@@ -85,6 +85,7 @@ def _table(name: str, required: str, optional: str, *, key: str, time: str, **ru
     return Table(name, tuple(columns), tuple(key.split()), time, **rules)  # type: ignore[arg-type]
 
 
+# `sentiment` and `reason` of an interaction are labels that people gave: what an agent or a coder chose in the tool.
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -116,7 +117,7 @@ TABLES: dict[str, Table] = {
             "interactions",
             "interaction_id customer_id started_at:timestamp touchpoint",
             "kind ended_at:timestamp channel case_id wait_seconds:integer handle_seconds:integer resolved:boolean "
-            "transferred:boolean load_ms:integer agent_id partner_id transcript",
+            "transferred:boolean load_ms:integer agent_id partner_id transcript sentiment reason",
             key="interaction_id",
             time="started_at",
             orders=(("started_at", "ended_at"),),

@@ -21,7 +21,7 @@ from cxlib.data.ledger import Batch, Ledger
 from cxlib.data.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("check", "demo", "ingest", "snapshots", "run", "serve", "lab")
+COMMANDS = ("check", "demo", "ingest", "new", "snapshots", "compact", "run", "serve", "lab")
 
 
 def cx(*words: str) -> Result:
@@ -120,10 +120,11 @@ def test_ingest_prints_what_became_of_every_row(demo_workspace: Path, monkeypatc
     assert "did you mean 'demo'" in done.output
     done = cx("-w", str(demo_workspace), "ingest", "demo")
     assert done.exit_code == 0
-    assert "Nothing new: snapshot" in done.output
+    assert "Nothing new: the store is at snapshot" in done.output
     head = next(line for line in done.output.splitlines() if line.startswith("Table"))
     assert head.split("  ")[0] == "Table"
-    assert all(w in head for w in ("rows in", "accepted", "rejected", "duplicated", "late"))
+    assert all(w in head for w in ("rows in", "accepted", "rejected", "duplicated"))
+    assert "No row was corrected, stale, late or deleted." in done.output
     assert "data/quarantine/" in done.output
     assert str(demo_workspace) not in done.output
 
@@ -246,5 +247,5 @@ def test_a_disk_that_is_full_is_told_in_two_lines(tmp_path: Path) -> None:
     assert done.returncode == errors.StoreError.exit_code
     assert "error: the store cannot be written" in done.stderr
     assert "panicked" not in done.stderr
-    assert "toy: writing customers" in done.stderr
+    assert "The store is empty, as before." in done.stderr
     assert not (tmp_path / "data" / "store" / "snapshots.json").exists()

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxlib.contract import BOOLEAN, DATE, INTEGER, MONEY, NUMBER, TEXT, TIMESTAMP, Column
-from cxlib.data.rules import column_faults, rules, shape, typed
+from cxlib.contract import BOOLEAN, DATE, INTEGER, MONEY, NUMBER, TABLES, TEXT, TIMESTAMP, Column
+from cxlib.data.rules import column_faults, judged, rules, shape, typed
+from cxlib.data.rules import reasons as reasons_sql
 
 CONNECTION = duckdb.connect()
 CONNECTION.execute("SET TimeZone = 'UTC'")
@@ -225,3 +226,28 @@ def test_without_a_day_nothing_is_in_the_future():
 
 def test_a_long_value_is_cut():
     assert len(reasons("responses", **(GOOD | {"score": "x" * 10_000}))) < 100
+
+
+def test_a_touchpoint_outside_the_taxonomy_is_refused():
+    table = TABLES["invitations"]
+    given = dict.fromkeys(("invitation_id", "customer_id", "sent_at", "touchpoint"), "VARCHAR")
+    raw = "(SELECT 'i1' AS invitation_id, 'c1' AS customer_id, '2026-10-01' AS sent_at,"
+    raw += " unnest([NULL, 'checkout', 'chekout']) AS touchpoint)"
+    found = rules(table, given, today=None, known={}, touchpoints=["checkout", "delivery"])
+    sql = judged(table, given, found, "UTC", raw)
+    said = duckdb.sql(f"SELECT touchpoint, {reasons_sql(found)} FROM ({sql}) WHERE _bad").fetchall()
+    assert said == [("chekout", "touchpoint 'chekout' is not in touchpoints.yml")]
+    assert not [rule for rule in rules(table, given, today=None, known={}) if "touchpoints.yml" in rule.says]
+
+
+@pytest.mark.parametrize(
+    ("value", "day"),
+    [("2026-10-31", date(2026, 10, 31)), ("2026-10-31 23:30:00", date(2026, 10, 31)),
+     ("2026-10-31T23:30:00Z", date(2026, 11, 1)), ("2026-10-31 23:30:00+01:00", date(2026, 10, 31)),
+     ("2026-10-31 then", None), ("31/10/2026", None)],
+)  # fmt: skip
+def test_a_moment_becomes_the_day_that_its_source_had(value, day):
+    sql = typed(Column("joined_on", DATE), "VARCHAR", "Europe/Madrid")
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    assert connection.execute(f"SELECT {sql} FROM (SELECT ? AS joined_on)", [value]).fetchone() == (day,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime
 
 import duckdb
@@ -103,43 +102,3 @@ def test_a_store_whose_files_are_gone_says_so(toy):
         log.unlink()
     with toy.open() as store, pytest.raises(StoreError, match="table orders at version 0 cannot be read"):
         store.tables["orders"]
-
-
-def test_a_reader_keeps_its_snapshot_while_another_writes(toy):
-    with toy.open() as before:
-        orders = before.tables["orders"]
-        toy.put("orders", ORDERS + "".join(f"o{n},c1,2026-0{n % 9 + 1}-10,0.2,1\n" for n in range(500))).ingest()
-        assert before.run(orders.aggregate(total=orders.amount.sum())).total[0] == 100
-        with toy.open() as after:
-            orders = after.tables["orders"]
-            assert after.run(orders.aggregate(total=orders.amount.sum())).total[0] == 150
-
-
-def test_readers_never_see_two_versions_mixed(tmp_path):
-    """Each batch gives both tables the same number; a reader that saw two numbers would have mixed snapshots."""
-    toy = Toy(tmp_path)
-
-    def batch(number: int) -> None:
-        toy.put("costs", f"source,month,amount\nads,2026-01-01,{number}\n")
-        toy.put("identities", f"source_id,customer_id\na,{number}\n")
-        toy.ingest()
-
-    batch(0)
-    seen, done = [], threading.Event()
-
-    def look() -> None:
-        while not done.is_set():
-            with toy.open(threads=1) as store:
-                costs, identities = (store.run(store.tables[name]) for name in ("costs", "identities"))
-            seen.append((int(costs.amount[0]), int(identities.customer_id[0])))
-
-    readers = [threading.Thread(target=look) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    for number in range(1, 5):
-        batch(number)
-    done.set()
-    for reader in readers:
-        reader.join()
-    assert seen
-    assert all(left == right for left, right in seen)

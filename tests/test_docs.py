@@ -202,6 +202,99 @@ def test_python_in_the_docs_runs(request: pytest.FixtureRequest) -> None:
     assert not failed, "\n".join(failed)
 
 
+@dataclass
+class Walk:
+    """A page that is walked through: its files are written, its commands run, what it shows of them is compared."""
+
+    root: Path
+    source: str = ""
+    output: str = ""
+
+    def step(self, block: Block, before: str) -> None:
+        """Do what one block says; `before` is the text above it."""
+        if block.language == "csv":
+            path = self.root / re.findall(r"`([\w./-]+\.csv)`", before)[-1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.body + "\n", encoding="utf-8")
+        elif block.language == "yaml" and "\nfiles:" in block.body:
+            (self.root / "params" / "sources" / self.source / "source.yml").write_text(block.body, encoding="utf-8")
+        elif block.language == "yaml":
+            with (self.root / "params" / "workspace.yml").open("a", encoding="utf-8") as file:
+                file.write(block.body + "\n")
+            self.run("cx check")
+        elif block.language == "sql":
+            name = block.body.splitlines()[0].removeprefix("-- ")
+            (self.root / "params" / "sources" / self.source / name).write_text(block.body, encoding="utf-8")
+        elif block.language in SHELL:
+            self.output = "".join(self.run(line) for line in commands(f"```{block.language}\n{block.body}\n```\n"))
+        elif block.language == "text":
+            self.compare(block.body)
+
+    def run(self, line: str) -> str:
+        """Run one command and return what it prints; those that make a report or open a page are not of this walk."""
+        from click.testing import CliRunner
+
+        from cxlib.cli import main
+
+        words = shlex.split(line)[1:]
+        if words[:2] == ["new", "source"]:
+            self.source = words[2]
+        if words[0] not in ("check", "new", "ingest", "snapshots", "compact"):
+            return ""
+        done = CliRunner().invoke(main, words, catch_exceptions=False)
+        assert done.exit_code == 0, f"{line}\n{done.output}"
+        return done.output
+
+    def compare(self, shown: str) -> None:
+        """Find every line that the page shows in the output, in order; `...` stands for anything."""
+        rest = self.output
+        for line in shown.splitlines():
+            found = re.search(".*".join(map(re.escape, line.split("..."))), rest)
+            assert found, f"not printed: {line}\n{self.output}"
+            rest = rest[found.end() :]
+
+
+@pytest.mark.parametrize("name", ["add-a-source.md"])
+def test_a_page_can_be_walked_through(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does what the page says, in its order, sees what the page shows."""
+    for folder in ("metrics", "segments"):
+        (tmp_path / "params" / folder).mkdir(parents=True)
+    for file in ("workspace.yml", "touchpoints.yml"):
+        (tmp_path / "params" / file).write_bytes((ROOT / "params" / file).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    text, walk, done = (ROOT / "docs" / name).read_text(encoding="utf-8"), Walk(tmp_path), 0
+    for match in FENCE.finditer(text):
+        walk.step(blocks(match[0])[0], text[done : match.start()])
+        done = match.end()
+    assert walk.source
+
+
+def test_whole_sources_in_the_docs_are_valid() -> None:
+    """A YAML block with files is a whole source; a table of keys names every key there is, and no other."""
+    import yaml
+
+    from cxlib.params.intake import File, Limits, Source
+
+    page = (ROOT / "docs" / "add-a-source.md").read_text(encoding="utf-8")
+    contents = [yaml.load(block.body, Loader=yaml.BaseLoader) for block in blocks(page) if block.language == "yaml"]
+    whole = [content for content in contents if "files" in content]
+    assert [Source.model_validate({"id": "from_the_docs", **content}).title for content in whole]
+    of_source, of_file = page.split("And of each file:")
+    for model, part in ((Source, of_source), (File, of_file), (Limits, of_source)):
+        named = set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE))
+        assert set(model.model_fields) - {"id"} <= named, model.__name__
+    keys = re.findall(r"^\| `(\w+)` \|.*\| `(.*)` \|$", page.split("## Every key")[1], re.MULTILINE)
+    for key, example in keys:
+        given = yaml.load(example, Loader=yaml.BaseLoader)
+        assert list(given) == [key], example
+        if key in File.model_fields:
+            assert File.model_validate({"path": "x", "names": ["a"]} | given)
+        else:
+            assert Source.model_validate(
+                {"id": "x", "title": "x", "licence": "x", "files": {"a": {"path": "x"}}} | given
+            )
+
+
 def test_there_are_docs() -> None:
     assert ROOT / "README.md" in DOCS
     assert len(DOCS) > 3

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cxlib.cli import terminal
-from cxlib.errors import CxError, SourceError, UsageError
+from cxlib.cli import intake, terminal
+from cxlib.errors import CxError, UsageError
 
 if TYPE_CHECKING:
     from cxlib.reports.runner import RunOutcome
 
 INTERRUPTED = 130
+AS_OF_HELP = "A snapshot: its id, the beginning of it, or a day as 2026-10-31; by default the newest."
 WORKSPACE_HELP = "A folder of the workspace; by default the current one, upward."
 
 
@@ -68,11 +69,13 @@ def main(context: click.Context, workspace: Path | None) -> None:
     context.obj = {"workspace": workspace}
 
 
+for _command in (intake.ingest, intake.new, intake.snapshots, intake.compact):
+    main.add_command(_command)
+
+
 def _root() -> Path:
     """Return the workspace that the command is for."""
-    from cxlib.params import find_workspace
-
-    return find_workspace(click.get_current_context().obj["workspace"])
+    return terminal.workspace()
 
 
 @main.command()
@@ -113,7 +116,7 @@ def demo(customers: int, seed: int | None, force: bool) -> None:
         say(f"writing a company of {customers:,} customers")
         company.write(folder, customers=customers, seed=seed)
         report = take_in(root, found, "demo", anew=anew, progress=say)
-    _print_ingest(report)
+    intake.show(report)
     if anew:
         click.echo("It takes the place of the demo before it, which older snapshots still hold.")
 
@@ -164,54 +167,12 @@ def _demo_is_another(root: Path, store: str, customers: int, seed: int) -> bool:
 
 
 @main.command()
-@click.argument("source")
-@click.option(
-    "--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the raw files."
-)
-def ingest(source: str, folder: Path | None) -> None:
-    """Bring in the raw files of SOURCE.
-
-    Every row is validated; rejected ones are kept with their reasons. All tables change in one snapshot, or none.
-    """
-    from datetime import UTC, datetime
-
-    from cxlib import params
-    from cxlib.data.ingest import ingest as take_in
-
-    root = _root()
-    found = params.load(root)
-    # The demo company's months are fixed: it has no future, whatever the clock of this machine says.
-    today = None if source == "demo" else datetime.now(UTC).date()
-    with terminal.steps() as say:
-        report = take_in(root, found, source, folder=folder, today=today, progress=say)
-    _print_ingest(report)
-
-
-@main.command()
-def snapshots() -> None:
-    """List the snapshots of the store."""
-    from cxlib import params
-    from cxlib.data.ledger import Ledger
-
-    root = _root()
-    found = Ledger.read(root / params.load(root).workspace.store)
-    if not found:
-        click.echo("No snapshot yet: run cx demo, or cx ingest SOURCE.")
-        return
-    rows = [
-        (one.id, one.created_at, one.batch.source, ", ".join(f"{n} {t.rows:,}" for n, t in sorted(one.tables.items())))
-        for one in found
-    ]
-    terminal.table("", ("Snapshot", "Made (UTC)", "Source", "Rows by table"), rows)
-
-
-@main.command()
 @click.argument("pack")
 @click.option(
     "--period", default="last", show_default=True, help="2026-10, 2026-Q3, 2026-W40, or last: the last complete one."
 )
 @click.option("--force", is_flag=True, help="Make it even where a good report stands; that one is kept aside.")
-@click.option("--as-of", default="", help="A snapshot id; by default the newest.")
+@click.option("--as-of", default="", help=AS_OF_HELP)
 @click.option(
     "--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the notebooks."
 )
@@ -241,15 +202,19 @@ def serve(port: int, no_browser: bool) -> None:
 
 @main.command()
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.option("--as-of", default="", help=AS_OF_HELP)
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
-def lab(no_browser: bool, more: tuple[str, ...]) -> None:
+def lab(no_browser: bool, as_of: str, more: tuple[str, ...]) -> None:
     """Open JupyterLab in the workspace.
 
     Options after -- go to JupyterLab itself.
     """
     from cxlib.reports.serve import lab as start
 
-    sys.exit(start(_root(), browser=not no_browser, more=more))
+    root = _root()
+    if as_of:
+        os.environ["CX_AS_OF"] = intake.resolved(root, as_of)  # kernels inherit it; `open_run` reads it
+    sys.exit(start(root, browser=not no_browser, more=more))
 
 
 def _pairs(given: Sequence[str]) -> dict[str, str]:
@@ -267,7 +232,7 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
 
 def _print_outcome(outcome: RunOutcome) -> None:
     """Say what stands and what to open."""
-    where = _relative(outcome.folder / "index.html")
+    where = terminal.relative(outcome.folder / "index.html")
     if outcome.state == "kept":
         click.echo(f"{outcome.pack} {outcome.period} stands already, {outcome.reason}. --force makes it again.")
     else:
@@ -275,29 +240,5 @@ def _print_outcome(outcome: RunOutcome) -> None:
         snapshot = outcome.manifest["snapshot"]["id"]
         click.echo(f"{outcome.pack} {outcome.period} made from snapshot {snapshot} in {seconds:.1f} s.")
     if outcome.superseded:
-        click.echo(f"The report before it is kept in {_relative(outcome.superseded)}/.")
+        click.echo(f"The report before it is kept in {terminal.relative(outcome.superseded)}/.")
     click.echo(f"Open {where}, or run cx serve.")
-
-
-def _print_ingest(report: Any) -> None:
-    """Print what came of every row, by table."""
-    names = ("rows_in", "accepted", "unchanged", "rejected", "duplicated", "late", "corrected")
-    rows = [(table, *(f"{getattr(counts, name):,}" for name in names)) for table, counts in report.tables.items()]
-    terminal.table(report.source, ("Table", *(name.replace("_", " ") for name in names)), rows, numbers=True)
-    for table, common in report.reasons.items():
-        for why, times in common:
-            click.echo(f"rejected from {table}: {times:,} x {why}")
-    for note in report.notes:
-        click.echo(f"note: {note}")
-    if report.quarantine:
-        click.echo(f"Rejected rows, with every reason: {_relative(report.quarantine)}/")
-    if report.snapshot_id:
-        click.echo(f"{'New' if report.changed else 'Nothing new:'} snapshot {report.snapshot_id}.")
-    else:
-        raise SourceError("nothing was accepted; the store is empty", hint="Read the reasons above, then try again.")
-
-
-def _relative(path: Path) -> str:
-    """Name a path from where the reader stands; in full from outside."""
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()

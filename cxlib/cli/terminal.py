@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cxlib.errors import StoreError
+from cxlib.errors import CxError, StoreError
 
 if TYPE_CHECKING:
     from cxlib.reports.runner import Progress
@@ -20,26 +21,17 @@ if TYPE_CHECKING:
 TERMINATED, UNEXPECTED = 143, 70
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False) -> None:
-    """Print a table: ruled on a terminal, plain columns in a log."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
+def workspace() -> Path:
+    """Return the workspace that the running command is for."""
+    from cxlib.params import find_workspace
 
-        table = Table(title=title or None)
-        for place, name in enumerate(head):
-            table.add_column(name, justify="right" if numbers and place else "left")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-        return
-    widths = [max(len(str(line[i])) for line in (head, *rows)) for i in range(len(head))]
-    for line in (head, *rows):
-        cells = [
-            text.rjust(width) if numbers and place else text.ljust(width)
-            for place, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
+    return find_workspace(click.get_current_context().obj["workspace"])
+
+
+def relative(path: Path) -> str:
+    """Name a path from where the reader stands; in full from outside."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()
 
 
 @contextmanager
@@ -53,6 +45,19 @@ def steps() -> Iterator[Callable[[str], None]]:
 
         with Console(file=out).status("") as status:
             yield lambda words: status.update(words)
+
+
+@contextmanager
+def notes_of_failures() -> Iterator[None]:
+    """Tell what an error carries beside its message where nobody else would, as the state of the store at Ctrl-C."""
+    try:
+        yield
+    except CxError:
+        raise
+    except BaseException as error:
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note, err=True)
+        raise
 
 
 @contextmanager

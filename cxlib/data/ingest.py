@@ -1,8 +1,9 @@
 """Bring one source in: read, judge every row, put refused ones aside, upsert the rest, and show it all at once.
 
-Every row of every table is accounted for: rows in = accepted + unchanged + duplicated + rejected, where accepted rows
-are new ones or corrections of rows that the store held. Nothing is visible until the ledger names it, so a crash at any
-moment leaves the store as it was.
+Every row of every file is readable, left out for a stated reason, or unreadable; every row of every table is accounted
+for: rows in = accepted + unchanged + stale + duplicated + rejected, where accepted rows are new ones or corrections of
+rows that the store held. Nothing is visible until the ledger names it, so a crash at any moment leaves the store as it
+was.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
+from cxlib.data import feeds
 from cxlib.data.counts import IngestReport, TableCounts
 from cxlib.data.intake import SCRATCH, Intake
 from cxlib.data.ledger import writer_lock
-from cxlib.data.sources import open_source
 from cxlib.data.store import location_of
 from cxlib.errors import StoreError, UsageError, did_you_mean
 from cxlib.params.models import Params, Source
@@ -34,6 +35,9 @@ def ingest(
     source_name: str,
     *,
     folder: Path | None = None,
+    mended: Path | None = None,
+    dry_run: bool = False,
+    despite_limits: bool = False,
     anew: bool = False,
     today: date | None = None,
     now: datetime | None = None,
@@ -46,11 +50,17 @@ def ingest(
     root
         The workspace folder.
     params
-        Its parameters; `workspace` and `sources` are used.
+        Its parameters; `workspace`, `sources` and `touchpoints` are used.
     source_name
         The source: a folder of `params/sources`.
     folder
         Where the raw files lie; default: `folder` of its source.yml, or data/raw/<source>.
+    mended
+        A workbook of the quarantine, or a CSV file named after a table, to take in instead of the raw files.
+    dry_run
+        Judge everything and write nothing; the report has first rows of each table and of each rejection.
+    despite_limits
+        Take in a batch that goes beyond a limit which stops an ingest.
     anew
         The new snapshot holds this batch and nothing else; older snapshots stay what they were.
     today
@@ -63,27 +73,26 @@ def ingest(
     Returns
     -------
     IngestReport
-        Counts for every table, notes, and where the refused rows lie.
+        Counts for every file and table, refusals with their places, warnings, notes, and where the refused rows lie.
 
     Raises
     ------
     SourceError
-        Where files or SQL cannot be used; the store is as it was.
+        Where files, SQL or limits do not allow it; the store is as it was.
     StoreError
         Where another process writes, or the disk fails; the store is as it was.
     """
     source = _source(params, source_name)
     store = location_of(root, params.workspace.store)
-    raw = folder or root / (source.folder or f"data/raw/{source.id}")
-    intake = Intake(root, store, params.workspace, source, today, progress or (lambda _: None), anew)
-    with writer_lock(store), _scratch(root) as scratch, open_source(source, raw, scratch=scratch) as opened:
-        try:
-            return intake.run(opened, raw, now or datetime.now(UTC))
-        except (OSError, DeltaError, pa.ArrowException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            full = "No space left on device" in str(error)
-            hint = "It is as it was before." + full * " Free some space, then run the same command again."
-            why = f"the disk of {store} is full" if full else error
-            raise StoreError(f"the store cannot be written: {why}", hint=hint) from error
+    intake = Intake(root, store, params, source, today, progress or (lambda _: None), anew, dry_run, despite_limits)
+    with writer_lock(store), _disk_told(store), _scratch(root) as scratch:
+        if mended is not None:
+            feed = feeds.of_mended(root, params, source, mended, scratch)
+        else:
+            raw = folder or root / (source.folder or f"data/raw/{source.id}")
+            feed = feeds.of_files(root, params, source, raw, scratch)
+        with feed as opened:
+            return intake.run(opened, now or datetime.now(UTC))
 
 
 def _source(params: Params, source: str) -> Source:
@@ -92,6 +101,18 @@ def _source(params: Params, source: str) -> Source:
         known = ", ".join(sorted(params.sources)) or "none"
         raise UsageError(f"no source '{source}'{did_you_mean(source, params.sources)}", hint=f"There are: {known}.")
     return params.sources[source]
+
+
+@contextmanager
+def _disk_told(store: Path) -> Iterator[None]:
+    """Say plainly what the disk refused; the lock adds at which snapshot the store is."""
+    try:
+        yield
+    except (OSError, DeltaError, pa.ArrowException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        full = "No space left on device" in str(error)
+        why = f"the disk of {store} is full" if full else error
+        hint = "Free some space, then run the same command again." if full else ""
+        raise StoreError(f"the store cannot be written: {why}", hint=hint) from error
 
 
 @contextmanager

@@ -1,30 +1,36 @@
-"""The work of one ingest, from the source's SQL to the ledger; `ingest` holds the lock around it."""
+"""The work of one ingest, from raw rows to the ledger; `ingest` holds the lock around it.
+
+Everything is judged first, then held against the limits, and only then are months written. Until the ledger names what
+was written, the store is what it was.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
-from cxlib import contract
-from cxlib.data import stage, tables
-from cxlib.data.counts import IngestReport, TableCounts
+from cxlib.contract import TABLES
+from cxlib.data import facts, identity, limits, quarantine, stage, tables
+from cxlib.data.counts import IngestReport, Refusal, TableCounts
+from cxlib.data.feeds import Feed
 from cxlib.data.ledger import Batch, Ledger, TableVersion
-from cxlib.data.rules import column_faults, rules, shape
-from cxlib.data.sources import Opened, name
-from cxlib.data.stage import SOURCE, Staged
-from cxlib.errors import SourceError, StoreError, did_you_mean
-from cxlib.params.models import Source, Workspace
+from cxlib.data.queries import Query
+from cxlib.data.refusals import set_aside
+from cxlib.data.rules import Rule, rules
+from cxlib.data.sources import name, text
+from cxlib.data.stage import Files, Staged
+from cxlib.errors import SourceError, StoreError
+from cxlib.params.models import Params, Source
 from cxlib.periods import Period
 
 SCRATCH, QUARANTINE = "data/scratch", "data/quarantine"
-_ROWS_A_COMMIT = 3_000_000  # bounds what the Parquet writer holds in memory
-_ROWS_A_BATCH = 65_536
+_KNOWN, _PEOPLE = '"known customers"', '"people"'  # ids of customers that somebody knows; who is who
 
 
 @dataclass
@@ -33,188 +39,242 @@ class Intake:
 
     root: Path
     store: Path
-    workspace: Workspace
+    params: Params
     source: Source
     today: date | None
     progress: Callable[[str], None]
     anew: bool = False
+    dry_run: bool = False
+    despite_limits: bool = False
+    versions: dict[str, TableVersion] = field(default_factory=dict)  # of the store as it is
     notes: list[str] = field(default_factory=list)
-    listed: dict[str, bool] = field(default_factory=dict)  # table -> its keys stand in a table of their own
+    refusals: list[Refusal] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)  # table -> the relation of its refused rows
+    knows_customers: bool = False
 
-    @property
-    def sql(self) -> Path:
-        """The folder of the source's SQL."""
-        return self.root / "params" / "sources" / self.source.id
+    def run(self, feed: Feed, now: datetime) -> IngestReport:
+        """Do it all; the caller holds the lock.
 
-    def run(self, opened: Opened, raw: Path, now: datetime) -> IngestReport:
-        """Do it all; the caller holds the lock."""
+        Raises
+        ------
+        SourceError
+            Where the batch goes beyond a limit that stops it.
+        """
         past = Ledger.read(self.store)
         snapshot = past[-1] if past else None
-        versions = dict(snapshot.tables) if snapshot and not self.anew else {}
-        staged = self._describe(opened.connection, versions)
-        sums = _checksums(opened.files, raw, self.sql)
-        checksum = hashlib.sha256("\n".join(f"{n} {s}" for n, s in sorted(sums.items())).encode()).hexdigest()
-        batch_id = f"{self.source.id}-{checksum[:8]}"
-        draft = self.root / SCRATCH / "quarantine"
-        reasons = {one.table.name: tuple(self._judge(one, versions, draft)) for one in staged}
-        changed = {one.table.name: self._write(one, versions, batch_id) for one in staged if one.touched}
-        quarantine = _set_aside(draft, self.root / QUARANTINE / batch_id)
-        counts = {one.table.name: one.counts for one in staged}
-        if changed:
-            batch = Batch(batch_id, self.source.id, checksum, sums, counts)
-            snapshot = Ledger.commit(self.store, versions | changed, batch, now=now)
-        return IngestReport(
+        self.versions = dict(snapshot.tables) if snapshot and not self.anew else {}
+        batch = _batch(self.source, feed)
+        staged = self._judge_all(feed, batch.id)
+        unreadable = self._unreadable(feed)
+        draft = self._set_aside(feed, batch.id, bool(unreadable))
+        feed.check()
+        warnings = self._within_limits(feed, staged, draft, batch.id)
+        report = IngestReport(
             self.source.id,
-            batch_id,
+            batch.id,
             snapshot.id if snapshot else "",
-            bool(changed),
-            {table: TableCounts(**found) for table, found in counts.items()},
-            {table: common for table, common in reasons.items() if common},
-            (*opened.notes, *self.notes),
-            quarantine,
+            False,
+            {one.table.name: TableCounts(**one.counts) for one in staged},
+            files=feed.files,
+            refusals=tuple(self.refusals),
+            unreadable=unreadable,
+            notes=(*feed.notes, *self.notes),
+            warnings=warnings,
+            dry_run=self.dry_run,
         )
+        if self.dry_run:
+            return replace(report, samples=facts.samples(staged, self.refused))
+        if self._write_all(staged):
+            batch = replace(batch, counts={one.table.name: one.counts for one in staged})
+            made = Ledger.commit(self.store, self.versions, batch, now=now)
+            report = replace(report, snapshot_id=made.id, changed=True)
+        return replace(report, quarantine=_put_aside(draft, self.root / QUARANTINE / batch.id))
 
-    def _describe(self, connection: duckdb.DuckDBPyConnection, versions: Mapping[str, TableVersion]) -> list[Staged]:
-        """Make the views of all SQL files and of what the store holds; raise with all that is wrong with columns."""
-        staged, faults = [], []
-        for path in sorted(self.sql.glob("*.sql"), key=lambda path: (_place(path.stem), path.stem)):
-            where = f"{path.parent.name}/{path.name}"
-            if path.stem not in contract.TABLES:
-                near = did_you_mean(path.stem, contract.TABLES)
-                faults.append(f"{where}: the contract has no table '{path.stem}'{near}")
-                continue
-            table = shape(path.stem, self.workspace.attributes)
-            try:
-                given = stage.describe(connection, table.name, path)
-            except SourceError as error:
-                faults.append(error.message)
-                continue
-            faults += column_faults(table, given, where)
-            staged.append(Staged(connection, table, given))
-        if not staged and not faults:
-            faults.append(f"no SQL in {self.sql}; write <table>.sql")
-        if faults:
-            raise SourceError("\n".join([f"source {self.source.id}:", *(f"  {fault}" for fault in faults)]))
-        for one in staged:
-            self._pin(one, versions)
+    def _judge_all(self, feed: Feed, batch: str) -> list[Staged]:
+        """Judge every table: who is who first, then the customers, since all others name them."""
+        queries = {query.table.name: query for query in feed.queries}
+        staged: dict[str, Staged] = {}
+
+        def judge(names: Iterable[str]) -> None:
+            for table in names:
+                staged[table] = self._stage(feed.connection, queries[table], batch)
+                self._judge(feed, staged[table], queries[table])
+
+        judge({"identities"} & set(queries))
+        self._resolve(feed.connection, staged)
+        judge({"customers"} & set(queries))
+        self._list_customers(feed, staged)
+        judge(table for table in queries if table not in staged)
+        return [staged[table] for table in queries]
+
+    def _stage(self, connection: duckdb.DuckDBPyConnection, query: Query, batch: str) -> Staged:
+        """Put what the store holds of a table beside what comes in."""
+        table, scratch = query.table, self.root / SCRATCH
+        staged = Staged(connection, table, query.given, scratch, self.source.id, batch, self.source.timezone)
+        if table.name in self.versions:
+            pinned = tables.attach(staged, self.store, self.versions[table.name].version)
+            dropped = sorted(set(pinned.columns) - set(table.names))
+            if dropped:
+                self.notes.append(f"{table.name}: no longer declared, left out from now on: {', '.join(dropped)}")
         return staged
 
-    def _pin(self, staged: Staged, versions: Mapping[str, TableVersion]) -> None:
-        """Make the view of what the store holds of a table."""
-        if staged.table.name not in versions:
-            return
-        pinned = tables.pin(self.store, staged.table.name, versions[staged.table.name].version)
-        dropped = sorted(set(pinned.columns) - set(staged.table.names))
-        staged.has_old = True
-        staged.reshaped = pinned.columns != {column.name: column.type for column in staged.table.columns}
-        if dropped:
-            self.notes.append(f"{staged.table.name}: no longer declared, left out from now on: {', '.join(dropped)}")
-        staged.connection.execute(f"CREATE VIEW {staged.old} AS {tables.select(staged.table, pinned, physical=True)}")
-
-    def _judge(self, staged: Staged, versions: Mapping[str, TableVersion], draft: Path) -> list[tuple[str, int]]:
-        """Take a table from raw rows to those that must be written; return the commonest reasons of refusal."""
-        self.progress(f"{self.source.id}: reading {staged.table.name}")
-        known = {
-            column: f"{name(f't:{column}')} IN (FROM {name(f'known {target}')})"
-            for column, target in staged.table.references.items()
-            if self._list_keys(staged.connection, target, versions)
-        }
-        found = rules(staged.table, staged.given, today=self.today, known=known)
-        stage.load(staged, found, self.source.timezone)
-        common = stage.quarantine(staged, draft)
-        stage.drop_duplicates(staged)
+    def _judge(self, feed: Feed, staged: Staged, query: Query) -> None:
+        """Take a table from raw rows to those that must be written."""
+        table, source = query.table, self.source
+        self.progress(f"{source.id}: reading {table.name}")
+        found = self._rules(query)
+        stage.load(staged, found, source.timezone)
+        if staged.counts["rejected"]:
+            refused = set_aside(feed.connection, query, found, source.timezone, feed.aliases)
+            self.refused[table.name] = refused
+            self.refusals += quarantine.commonest(feed.connection, table.name, refused)
+        self._count_people(staged)
         stage.compare(staged)
+        full = feed.whole and table.name in source.full_extract
+        stage.delete(staged, query.deletes or None, full, source.id)
         stage.count_late(staged, self._closed(staged))
         staged.touched = stage.touched(staged)
-        return common
 
-    def _list_keys(
-        self, connection: duckdb.DuckDBPyConnection, target: str, versions: Mapping[str, TableVersion]
-    ) -> bool:
-        """List the keys of a table that others refer to, of this batch and of the store; False where there is none.
+    def _rules(self, query: Query) -> list[Rule]:
+        """Return what refuses a row of a table."""
+        references = [column for column, target in query.table.references.items() if target == "customers"]
+        checked = self.knows_customers and self.source.unknown.customers == "reject"
+        return rules(
+            query.table,
+            query.given,
+            today=self.today,
+            known={column: f"{name(f't:{column}')} IN (FROM {_KNOWN})" for column in references} if checked else {},
+            touchpoints=tuple(self.params.touchpoints) if self.source.unknown.touchpoints == "reject" else (),
+        )
 
-        The table referred to comes earlier in the contract, so it has been judged by now.
-        """
-        if target not in self.listed:
-            table = contract.TABLES[target]
-            selects = [f"SELECT * FROM {name(f'new {target}')}"] if (self.sql / f"{target}.sql").is_file() else []
-            if target in versions:
-                selects.append(tables.select(table, tables.pin(self.store, target, versions[target].version)))
-            self.listed[target] = bool(selects)
-            if selects:
-                keys = " UNION ALL ".join(f"SELECT {name(table.key[0])} FROM ({select})" for select in selects)
-                connection.execute(f"CREATE TABLE {name(f'known {target}')} AS SELECT DISTINCT * FROM ({keys})")
-            else:
-                self.notes.append(f"no {target} in this batch or the store: references to them are not checked")
-        return self.listed[target]
+    def _resolve(self, connection: duckdb.DuckDBPyConnection, staged: Mapping[str, Staged]) -> None:
+        """List who is who, by this batch and by the store."""
+        selects = self._selects("identities", staged)
+        if selects and identity.resolve(connection, selects, _PEOPLE):
+            self.notes.append("identities: some ids point at each other in a circle; each circle counts as one person")
+        if not selects:
+            connection.execute(f"CREATE TABLE {_PEOPLE} (source_id VARCHAR, customer_id VARCHAR)")
+
+    def _list_customers(self, feed: Feed, staged: Mapping[str, Staged]) -> None:
+        """List the ids of customers that this batch or the store knows."""
+        selects = self._selects("customers", staged)
+        self.knows_customers = bool(selects)
+        ids = identity.known_customers_sql(selects, _PEOPLE) if selects else "SELECT NULL::VARCHAR WHERE false"
+        feed.connection.execute(f"CREATE TABLE {_KNOWN} AS {ids}")
+        asks = any("customers" in query.table.references.values() for query in feed.queries)
+        if asks and not selects and self.source.unknown.customers == "reject":
+            self.notes.append("no customers in this batch or the store: references to them are not checked")
+
+    def _selects(self, table: str, staged: Mapping[str, Staged]) -> list[str]:
+        """Return SQL for the rows of a table in this batch and in the store."""
+        if table in staged:
+            one = staged[table]
+            return [f"FROM {one.new}", *([f"FROM {one.old}"] if one.has_old else [])]
+        if table not in self.versions:
+            return []
+        return [tables.select(TABLES[table], tables.pin(self.store, table, self.versions[table].version))]
+
+    def _count_people(self, staged: Staged) -> None:
+        """Count the rows that name a customer, and those of them whom nobody knows: accepted ones and refused."""
+        staged.counts |= {"named": 0, "unresolved": 0}
+        if not self.knows_customers or "customers" not in staged.table.references.values():
+            return
+        unknown = f"customer_id IS NOT NULL AND customer_id NOT IN (FROM {_KNOWN})"
+        parts = [f"SELECT count(customer_id), count(*) FILTER ({unknown}) FROM {staged.new}"]
+        refused = self.refused.get(staged.table.name)
+        if refused and "customer_id" in staged.given:
+            said = "contains(reasons, ' is not in customers')"
+            parts.append(f"SELECT count(customer_id), count(*) FILTER ({said}) FROM {refused}")
+        rows = staged.connection.execute(" UNION ALL ".join(parts)).fetchall()
+        staged.counts |= {"named": sum(row[0] for row in rows), "unresolved": sum(row[1] for row in rows)}
 
     def _closed(self, staged: Staged) -> datetime | date | None:
         """Return the end of the last month that this source's own rows had closed before the batch.
 
-        Another source's months say nothing: the first export of a source is never late.
+        Another source's months say nothing: the first export of a source is never late. What a tool still adds to for
+        some time is not closed in that time.
         """
-        if not (staged.has_old and staged.table.time):
+        newest = stage.newest(staged)
+        if newest is None:
             return None
-        query = f"SELECT max({name(staged.table.time)})::TIMESTAMP FROM {staged.old} WHERE {SOURCE} = ?"
-        found = staged.connection.execute(query, [self.source.id]).fetchone()
-        if found is None or found[0] is None:
-            return None
-        zone = "UTC" if stage.is_date(staged.table) else self.workspace.timezone
-        month = Period.last_closed(found[0], "month", zone)
+        zone = "UTC" if stage.is_date(staged.table) else self.params.workspace.timezone
+        month = Period.last_closed(newest - timedelta(hours=self.source.settle_hours), "month", zone)
         return month.next_day if stage.is_date(staged.table) else month.bounds(zone)[1]
 
-    def _write(self, staged: Staged, versions: Mapping[str, TableVersion], batch: str) -> TableVersion:
-        """Write the touched months; return the version that they and all others make."""
-        table = staged.table
-        self.progress(f"{self.source.id}: writing {table.name}, {len(staged.touched)} months")
-        old = versions.get(table.name)
-        parts = (
-            (months, staged.connection.execute(sql).to_arrow_reader(_ROWS_A_BATCH))
-            for months in _groups(staged.touched)
-            for sql in [stage.months_sql(staged, months, source=self.source.id, batch=batch)]
+    def _unreadable(self, feed: Feed) -> tuple[Refusal, ...]:
+        """Tell which rows of which files could not be read."""
+        found: list[Refusal] = []
+        for read in feed.files.values():
+            for file in read.files:
+                if file.unreadable:
+                    said = "coalesce('column ' || \"column\" || ': ', '') || reason AS reasons"
+                    place = f'file AS _file, "row" AS _row FROM unreadable WHERE file = {text(file.label)}'
+                    rows = f"(SELECT {said}, {place})"
+                    found += quarantine.commonest(feed.connection, file.label, rows)
+        return tuple(found)
+
+    def _set_aside(self, feed: Feed, batch: str, unreadable: bool) -> Path:
+        """Write what was refused into the scratch folder."""
+        draft = self.root / SCRATCH / "quarantine"
+        quarantine.write(
+            feed.connection,
+            draft,
+            self.refused,
+            batch=batch,
+            source=self.source.id,
+            timezone=self.source.timezone,
+            unreadable=unreadable,
         )
-        version = tables.write(self.store, table.name, old.version if old and not staged.reshaped else None, parts)
-        written = tables.select(table, tables.pin(self.store, table.name, version))
-        latest = f"max({name(table.time)})::TIMESTAMP" if table.time else "NULL"
-        row = staged.connection.execute(f"SELECT count(*), {latest} FROM ({written})").fetchone()
-        rows, moment = row if row else (0, None)
-        expected = (old.rows if old else 0) + staged.counts["accepted"] - staged.counts["corrected"]
+        return draft
+
+    def _within_limits(self, feed: Feed, staged: Sequence[Staged], draft: Path, batch: str) -> tuple[str, ...]:
+        """Hold the batch against the limits; return the warnings, or raise."""
+        workspace = self.params.workspace
+        found = limits.check(
+            self.source.limits_over(workspace.limits),
+            facts.gather(feed, staged, self.source, today=self.today, timezone=workspace.timezone),
+        )
+        stops = [finding.message for finding in found if finding.kind == "stop"]
+        if stops and not (self.dry_run or self.despite_limits):
+            lies = _put_aside(draft, self.root / QUARANTINE / batch)
+            hint = f"To take it as it is: cx ingest {self.source.id} --despite-limits."
+            hint += f" The refused rows lie in {lies}." if lies else ""
+            words = "\n".join([f"{self.source.id}: stopped by limits", *(f"  {message}" for message in stops)])
+            raise SourceError(words, hint=hint)
+        beyond = "beyond the limit that stops an ingest: "
+        return tuple(f"{beyond if finding.kind == 'stop' else ''}{finding.message}" for finding in found)
+
+    def _write_all(self, staged: Sequence[Staged]) -> bool:
+        """Bring all touched months into the store, where nobody sees them yet; say whether there were any."""
+        files: dict[str, Files] = {}
+        touched = [one for one in staged if one.touched]
+        for one in touched:
+            self.progress(f"{self.source.id}: writing {one.table.name}, {len(one.touched)} months")
+            files[one.table.name] = stage.write(one)
+        for one in touched:
+            self.versions[one.table.name] = self._write(one, files[one.table.name])
+        return bool(touched)
+
+    def _write(self, staged: Staged, files: Files) -> TableVersion:
+        """Bring the touched months of a table into the store; return the version that they and all others make."""
+        table, counts = staged.table, staged.counts
+        old = self.versions.get(table.name)
+        version = tables.write(self.store, table, old.version if old and not staged.reshaped else None, files)
+        rows, moment = tables.measure(staged.connection, table, self.store, version)
+        expected = (old.rows if old else 0) + counts["accepted"] - counts["corrected"] - counts["deleted"]
         if rows != expected:
             raise StoreError(f"{table.name}: {rows:,} rows written, {expected:,} expected", hint="Please report this.")
         return TableVersion(version, rows, moment)
 
 
-def _place(table: str) -> int:
-    """Return the place of a table in the contract; unknown ones come last."""
-    return list(contract.TABLES).index(table) if table in contract.TABLES else len(contract.TABLES)
+def _batch(source: Source, feed: Feed) -> Batch:
+    """Name what comes in, by the checksum of all that it is made of."""
+    sums = dict(sorted(feed.checksums.items()))
+    checksum = hashlib.sha256("\n".join(f"{label} {value}" for label, value in sums.items()).encode()).hexdigest()
+    return Batch(f"{source.id}-{checksum[:8]}", source.id, checksum, sums)
 
 
-def _groups(months: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
-    """Gather months into commits of a bounded number of rows."""
-    group: list[str] = []
-    rows = 0
-    for month, count in months:
-        if group and rows + count > _ROWS_A_COMMIT:
-            yield group
-            group, rows = [], 0
-        group.append(month)
-        rows += count
-    if group:
-        yield group
-
-
-def _checksums(files: Sequence[Path], raw: Path, sql: Path) -> dict[str, str]:
-    """Return the SHA-256 of all that a batch is made of: raw files, SQL and source.yml."""
-    said = {f"params/{path.name}": path for path in sorted(sql.iterdir()) if path.suffix in (".sql", ".yml")}
-    found = {path.relative_to(raw).as_posix(): path for path in files} | said
-    sums = {}
-    for label, path in found.items():
-        with path.open("rb") as file:
-            sums[label] = hashlib.file_digest(file, "sha256").hexdigest()
-    return sums
-
-
-def _set_aside(draft: Path, final: Path) -> Path | None:
+def _put_aside(draft: Path, final: Path) -> Path | None:
     """Put the refused rows of a batch where people look for them; return where, or None without any."""
     shutil.rmtree(final, ignore_errors=True)
     if not draft.is_dir():

@@ -9,52 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
-from cxlib.errors import StoreError, did_you_mean
+from cxlib.data import lock
+from cxlib.data.snapshots import Batch, Dropped, Snapshot, TableVersion, brought, entry_of, plain, snapshots_of
+from cxlib.errors import CxError, StoreError, did_you_mean
 
-LEDGER, LOCK, FORMAT = "snapshots.json", "writer.lock", 1
+__all__ = ["LEDGER", "Batch", "Dropped", "Ledger", "Snapshot", "TableVersion", "sync", "writer_lock"]
+
+LEDGER, FORMAT = "snapshots.json", 2
+_READABLE = (1, FORMAT)  # 1 knows no dropped snapshots; a release that knows 1 only would open those
 _KNOWN_SHOWN = 10  # ids that an error lists
-
-
-@dataclass(frozen=True)
-class TableVersion:
-    """One table in a snapshot: its Delta version, its rows, and its latest event time (naive UTC) if any."""
-
-    version: int
-    rows: int
-    latest: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One ingest of one source: a name made of its inputs' checksum, and what came of its rows by table."""
-
-    id: str
-    source: str
-    checksum: str
-    files: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All tables at one moment, with the batches that made it, oldest first; `batches[-1]` is the one it added."""
-
-    id: str
-    created_at: str  # UTC, ISO 8601
-    tables: dict[str, TableVersion]
-    batches: tuple[Batch, ...] = ()
-
-    @property
-    def batch(self) -> Batch:
-        """The batch that this snapshot added."""
-        return self.batches[-1]
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Ledger:
@@ -62,7 +34,7 @@ class Ledger:
 
     @staticmethod
     def read(store: Path) -> list[Snapshot]:
-        """Return all snapshots, oldest first; none where nothing was ingested.
+        """Return all snapshots, oldest first, dropped ones included; none where nothing was ingested.
 
         Raises
         ------
@@ -72,15 +44,16 @@ class Ledger:
         path = store / LEDGER
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict) and content.get("format") in _READABLE:
+                return snapshots_of(content["snapshots"])
         except FileNotFoundError:
             return []
         except OSError as error:
             raise StoreError(f"the ledger {path} cannot be read: {error.strerror}") from None
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"the ledger {path} is damaged: {error}", hint="Restore it from a backup.") from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise StoreError(f"the ledger {path} is not of format {FORMAT}", hint="Update cxlib, or restore it.")
-        return _snapshots(content["snapshots"])
+        known = " or ".join(map(str, _READABLE))
+        raise StoreError(f"the ledger {path} is not of format {known}", hint="Update cxlib, or restore it.")
 
     @staticmethod
     def commit(store: Path, tables: Mapping[str, TableVersion], batch: Batch, *, now: datetime) -> Snapshot:
@@ -100,79 +73,177 @@ class Ledger:
         Returns
         -------
         Snapshot
-            The new snapshot. Its id is its number and a digest of its content: the clock plays no part.
+            The new snapshot. Its id is its number and a digest of what was brought and what it made: neither the
+            clock nor Delta's count of versions, which a crash moves, plays a part.
         """
         past = Ledger.read(store)
-        content = {name: _plain(version) for name, version in sorted(tables.items())}
-        digest = hashlib.sha256(json.dumps([past[-1].id if past else "", content, asdict(batch)]).encode()).hexdigest()
-        stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        batches = (*(past[-1].batches if past else ()), batch)
-        added = Snapshot(f"{len(past) + 1:04d}-{digest[:6]}", stamp, dict(tables), batches)
-        entries = [_entry(snapshot) for snapshot in (*past, added)]
-        _replace(store / LEDGER, json.dumps({"format": FORMAT, "snapshots": entries}, indent=1))
+        content = {name: [version.rows, plain(version)["latest"]] for name, version in tables.items()}
+        made_of = json.dumps([past[-1].id if past else "", content, brought(batch)], sort_keys=True)
+        stamp = now.astimezone(UTC).strftime(_STAMP)
+        added = Snapshot(
+            f"{len(past) + 1:04d}-{hashlib.sha256(made_of.encode()).hexdigest()[:6]}",
+            stamp,
+            dict(tables),
+            (*(past[-1].batches if past else ()), replace(batch, when=stamp)),
+        )
+        _write(store, [*past, added])
         return added
 
     @staticmethod
-    def find(store: Path, as_of: str | None = None) -> Snapshot:
-        """Return the snapshot called `as_of`, or the newest.
+    def drop(store: Path, why: Mapping[str, str], *, now: datetime) -> None:
+        """Mark snapshots as dropped; call it under `writer_lock`.
+
+        Parameters
+        ----------
+        store
+            The store folder.
+        why
+            Ids of snapshots, each with the reason; the newest cannot be dropped.
+        now
+            The moment to write down, with a zone.
 
         Raises
         ------
         StoreError
-            Where nothing was ingested, or no snapshot has this id; the known ids are listed.
+            Where an id is unknown, dropped already, or the newest.
+        """
+        past = Ledger.read(store)
+        unfit = set(why) - {snapshot.id for snapshot in past[:-1] if snapshot.dropped is None}
+        if unfit:
+            raise StoreError(f"these snapshots cannot be dropped: {', '.join(sorted(unfit))}", hint=Ledger.state(store))
+        stamp = now.astimezone(UTC).strftime(_STAMP)
+        marked = [replace(s, dropped=Dropped(stamp, why[s.id])) if s.id in why else s for s in past]
+        _write(store, marked)
+
+    @staticmethod
+    def find(store: Path, as_of: str | None = None) -> Snapshot:
+        """Return one snapshot.
+
+        Parameters
+        ----------
+        store
+            The store folder.
+        as_of
+            A snapshot's id, the beginning of one, or a day as 2026-10-31: the newest snapshot that was made until the
+            end of that day, UTC. Default: the newest.
+
+        Raises
+        ------
+        StoreError
+            Where nothing was ingested, nothing or several fit, or the snapshot was dropped; it says which there are
+            and at which the store is.
         """
         snapshots = Ledger.read(store)
         if not snapshots:
             raise StoreError("nothing ingested yet: run `cx demo` or `cx ingest SOURCE`")
         if not as_of:
             return snapshots[-1]
-        found = next((snapshot for snapshot in snapshots if snapshot.id == as_of), None)
-        if found is None:
-            ids = [snapshot.id for snapshot in snapshots]
-            more = f" and {len(ids) - _KNOWN_SHOWN} older" if len(ids) > _KNOWN_SHOWN else ""
-            known = f"known: {', '.join(ids[-_KNOWN_SHOWN:])}{more}"
-            raise StoreError(f"no snapshot '{as_of}'{did_you_mean(as_of, ids)}", hint=known)
+        found = _of_day(snapshots, as_of) if _DAY.fullmatch(as_of) else _called(snapshots, as_of)
+        if found.dropped is not None:
+            when, why = found.dropped
+            meant = found.id if found.id == as_of else f"{found.id} ('{as_of}')"
+            raise StoreError(f"snapshot {meant} was compacted away at {when}: {why}", hint=_there_are(snapshots))
         return found
 
-
-def _plain(version: TableVersion) -> dict[str, Any]:
-    """Return a table version as JSON holds it."""
-    return {**asdict(version), "latest": version.latest.isoformat() if version.latest else None}
-
-
-def _entry(snapshot: Snapshot) -> dict[str, Any]:
-    """Return a snapshot as JSON holds it: with its own batch only, the earlier ones stand in the earlier entries."""
-    tables = {name: _plain(version) for name, version in sorted(snapshot.tables.items())}
-    return {
-        "id": snapshot.id,
-        "created_at": snapshot.created_at,
-        "tables": tables,
-        "batch": asdict(snapshot.batch),
-    }
+    @staticmethod
+    def state(store: Path) -> str:
+        """Say at which snapshot a store is, in one sentence; empty where its ledger cannot be read."""
+        try:
+            snapshots = Ledger.read(store)
+        except StoreError:
+            return ""
+        return f"The store is at snapshot {snapshots[-1].id}." if snapshots else "The store is empty."
 
 
-def _snapshots(entries: Sequence[Mapping[str, Any]]) -> list[Snapshot]:
-    """Return the snapshots of a ledger's entries; each carries the batches of all before it."""
-    found: list[Snapshot] = []
-    batches: tuple[Batch, ...] = ()
-    for entry in entries:
-        batches = (*batches, Batch(**entry["batch"]))
-        tables = {
-            name: TableVersion(t["version"], t["rows"], datetime.fromisoformat(t["latest"]) if t["latest"] else None)
-            for name, t in entry["tables"].items()
-        }
-        found.append(Snapshot(entry["id"], entry["created_at"], tables, batches))
-    return found
+@contextmanager
+def writer_lock(store: Path, *, wait: float = 0) -> Iterator[None]:
+    """Hold the store's one writer's place; readers neither take it nor wait for it.
+
+    The operating system holds the lock for the process, so it ends with a writer that dies; a child that it forked
+    does not keep it. Whatever goes wrong meanwhile, the error says at which snapshot the store is.
+
+    Parameters
+    ----------
+    store
+        The store folder.
+    wait
+        For how many seconds to wait for another writer.
+
+    Raises
+    ------
+    StoreError
+        Where another process writes, which is named, or where the folder cannot be written to.
+    """
+    before = Ledger.state(store)
+    try:
+        with lock.hold(store, wait):
+            before = Ledger.state(store)
+            yield
+    except BaseException as error:
+        where = _since(before, store)
+        if isinstance(error, CxError) and where not in error.hint:
+            error.hint = " ".join(filter(None, [error.hint, where]))
+        error.add_note(where)
+        raise
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write `text` so that `path` holds the old content or the new, whatever happens, power loss included."""
-    draft = path.with_suffix(".draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+def _since(before: str, store: Path) -> str:
+    """Say at which snapshot the store is, and whether that is the one it was at before."""
+    after = Ledger.state(store)
+    return after.replace(".", ", as before." if after == before else ", the new one.")
+
+
+def _of_day(snapshots: Sequence[Snapshot], day: str) -> Snapshot:
+    """Return the newest snapshot that was made until the end of a day."""
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise StoreError(f"'{day}' is no day of the calendar", hint=_there_are(snapshots)) from None
+    until = [snapshot for snapshot in snapshots if snapshot.created_at[: len(day)] <= day]
+    if not until:
+        first = f"the first, {snapshots[0].id}, was made at {snapshots[0].created_at}"
+        raise StoreError(f"no snapshot was made until {day} (UTC): {first}", hint=_there_are(snapshots))
+    return until[-1]
+
+
+def _called(snapshots: Sequence[Snapshot], word: str) -> Snapshot:
+    """Return the one snapshot whose id is, or begins with, a word."""
+    fitting = [snapshot.id for snapshot in snapshots if snapshot.id.startswith(word)]
+    if not fitting:
+        near = did_you_mean(word, [snapshot.id for snapshot in snapshots if snapshot.dropped is None])
+        raise StoreError(f"no snapshot '{word}'{near}", hint=_there_are(snapshots))
+    if len(fitting) > 1:
+        raise StoreError(f"'{word}' fits several snapshots: {_newest(fitting)}", hint=_there_are(snapshots))
+    return next(snapshot for snapshot in snapshots if snapshot.id == fitting[0])
+
+
+def _there_are(snapshots: Sequence[Snapshot]) -> str:
+    """Say which snapshots can be opened, and at which the store is."""
+    known = _newest([snapshot.id for snapshot in snapshots if snapshot.dropped is None])
+    return f"known: {known}. The store is at snapshot {snapshots[-1].id}."
+
+
+def _newest(ids: Sequence[str]) -> str:
+    """Return the last of some ids as text, and how many there are before them."""
+    more = f" and {len(ids) - _KNOWN_SHOWN} older" if len(ids) > _KNOWN_SHOWN else ""
+    return f"{', '.join(ids[-_KNOWN_SHOWN:])}{more}"
+
+
+def _write(store: Path, snapshots: Sequence[Snapshot]) -> None:
+    """Put a new ledger in the old one's place, whatever happens meanwhile, power loss included."""
+    lock.check(store)
+    path, draft = store / LEDGER, (store / LEDGER).with_suffix(".draft")
+    content = {"format": FORMAT, "snapshots": [entry_of(snapshot) for snapshot in snapshots]}
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
     with suppress(OSError):  # the new ledger stands; that its name outlives a power loss is all that could fail now
         sync(path.parent)
 
@@ -186,48 +257,3 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def writer_lock(store: Path) -> Iterator[None]:
-    """Hold the store's one writer's place; readers neither take it nor wait for it.
-
-    The operating system holds the lock for the process, so it ends with a writer that dies.
-
-    Raises
-    ------
-    StoreError
-        Where another process writes; its id is named.
-    """
-    store.mkdir(parents=True, exist_ok=True)
-    handle = os.open(store / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not _try_lock(handle):
-            who = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
-            raise StoreError(
-                f"another process (pid {who}) is writing to {store}", hint="Wait until it has ended, then try again."
-            )
-        os.ftruncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
-        yield
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    """Take the lock without waiting; say whether it was free."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            # A byte far behind the pid, so that others can read who holds it.
-            os.lseek(handle, 1024, os.SEEK_SET)
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-            os.lseek(handle, 0, os.SEEK_SET)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

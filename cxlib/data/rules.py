@@ -5,7 +5,7 @@ All is text here; `ingest` runs it. A rule is a pair of SQL expressions: when it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -13,6 +13,8 @@ from cxlib import contract
 from cxlib.contract import BOOLEAN, DATE, INTEGER, MONEY, NUMBER, TEXT, TIMESTAMP, Column, Table
 from cxlib.data.sources import name, text
 from cxlib.errors import did_you_mean
+
+UPDATED = "_updated_at"  # what SQL may yield beside the contract: when the tool itself last changed the row
 
 # Money is exact: sums of cents do not depend on the order of rows.
 SQL_TYPES = {
@@ -126,7 +128,12 @@ def _date(raw: str, given: str, timezone: str) -> str:
     if given == "DATE" or given.startswith("TIMESTAMP"):
         return f"{raw}::DATE"
     words = f"trim({raw}::VARCHAR)"
-    return f"CASE WHEN regexp_full_match({words}, '{_DAY}([ T].*)?') THEN try_cast({words} AS DATE) END"
+    local = f"regexp_full_match({words}, '{_DAY}([ T]{_CLOCK})?')"
+    zoned = f"regexp_full_match({words}, '{_DAY}[ T]{_CLOCK}{_ZONE}')"
+    return (
+        f"CASE WHEN {local} THEN try_cast({words} AS DATE)"
+        f" WHEN {zoned} THEN timezone({text(timezone)}, try_cast({words} AS TIMESTAMPTZ))::DATE END"
+    )
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,14 @@ class Rule:
     says: str
 
 
-def rules(table: Table, given: Mapping[str, str], *, today: date | None, known: Mapping[str, str]) -> list[Rule]:
+def rules(
+    table: Table,
+    given: Mapping[str, str],
+    *,
+    today: date | None,
+    known: Mapping[str, str],
+    touchpoints: Collection[str] = (),
+) -> list[Rule]:
     """Return everything that refuses a row of `table`.
 
     Parameters
@@ -150,12 +164,18 @@ def rules(table: Table, given: Mapping[str, str], *, today: date | None, known: 
         Events later than the day after it lie in the future; None leaves that open.
     known
         Column -> SQL condition that the row it refers to is there.
+    touchpoints
+        The taxonomy's ids; none leaves touchpoints open.
     """
     found = [rule for c in table.columns if c.name in given for rule in _column_rules(c, given[c.name])]
     ids = [c.name for c in table.columns if c.type == TEXT and c.name in (*table.key, *table.references)]
     found += [rule for column in ids if given.get(column) == "VARCHAR" for rule in _id_rules(column)]
     if "instrument" in given and "score" in given:
         found += _score_rules()
+    if touchpoints and "touchpoint" in given:
+        listed = ", ".join(map(text, touchpoints))
+        says = f"'touchpoint ' || {_cell('touchpoint')} || ' is not in touchpoints.yml'"
+        found.append(Rule(f"{_t('touchpoint')} NOT IN ({listed})", says))
     for earlier, later in table.orders:
         if later in given:
             says = f"{text(later + ' ')} || {_cell(later)} || {text(f' is before {earlier} ')} || {_cell(earlier)}"
@@ -166,6 +186,19 @@ def rules(table: Table, given: Mapping[str, str], *, today: date | None, known: 
         says = f"{text(column + ' ')} || {_cell(column)} || {text(f' is not in {table.references[column]}')}"
         found.append(Rule(f"{_t(column)} IS NOT NULL AND NOT {there}", says))
     return found
+
+
+def judged(table: Table, given: Mapping[str, str], rules: Sequence[Rule], timezone: str, relation: str) -> str:
+    """Return SQL for the rows of `relation` (which yields `given`) with typed twins `t:<column>`, and `_bad`."""
+    casts = ", ".join(f"{typed(c, given.get(c.name), timezone)} AS {_t(c.name)}" for c in table.columns)
+    bad = " OR ".join(f"({rule.broken})" for rule in rules) or "false"
+    return f"SELECT *, coalesce({bad}, false) AS _bad FROM (SELECT *, {casts} FROM {relation})"
+
+
+def reasons(rules: Sequence[Rule]) -> str:
+    """Return SQL for all reasons against a judged row, joined by `; `."""
+    said = ", ".join(f"CASE WHEN {rule.broken} THEN {rule.says} END" for rule in rules) or "NULL"
+    return f"concat_ws('; ', {said})"
 
 
 def _column_rules(column: Column, given: str) -> list[Rule]:

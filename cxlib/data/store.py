@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,15 +19,18 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib import contract
-from cxlib.data import rules, tables
+from cxlib.data import tables
 from cxlib.data.ledger import Batch, Ledger, Snapshot, TableVersion, writer_lock
 from cxlib.data.sources import name, text
 from cxlib.data.stage import SOURCE
+from cxlib.data.views import Tables
 from cxlib.errors import StoreError
+from cxlib.params.intake import Repeats
 
 __all__ = ["Batch", "Ledger", "Snapshot", "Store", "TableVersion", "location_of", "writer_lock"]
 
 MEMORY_LIMIT = "2GB"
+_ALL = Repeats()
 _UNFIT = "[]^|%"  # in a path, Delta Lake panics at these or looks elsewhere
 
 
@@ -60,13 +63,13 @@ class Store:
         The snapshot that is open.
     tables
         Name -> Ibis table, typed as the contract, times in naive UTC; only the tables that exist. Each is opened when
-        it is first asked for.
+        it is first asked for. Customers go by the ids of persons (`identity`), answers by the rule of `repeats`.
     """
 
-    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any) -> None:
+    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any, tables: Tables) -> None:
         self.snapshot = snapshot
-        self._folder, self._connection = folder, connection
-        self.tables: Mapping[str, ir.Table] = _Tables(folder, snapshot, connection)
+        self.tables: Mapping[str, ir.Table] = tables
+        self._folder, self._connection, self._tables = folder, connection, tables
 
     @classmethod
     def open(
@@ -75,6 +78,8 @@ class Store:
         location: str = "data/store",
         *,
         as_of: str | None = None,
+        repeats: Repeats = _ALL,
+        timezone: str = "UTC",
         threads: int | None = None,
         memory_limit: str = MEMORY_LIMIT,
     ) -> Store:
@@ -87,7 +92,11 @@ class Store:
         location
             `store` of its workspace.yml: a folder, relative to `root`.
         as_of
-            A snapshot's id; default: the newest.
+            A snapshot: its id, a beginning of it, or a day as 2026-10-31; default: the newest.
+        repeats
+            Which answers count where a customer answers a question several times; default: all.
+        timezone
+            The reporting timezone, whose months `repeats` may speak of.
         threads
             Of DuckDB; default: all cores.
         memory_limit
@@ -100,11 +109,12 @@ class Store:
         """
         folder = location_of(Path(root), location)
         snapshot = Ledger.find(folder, as_of)
-        return cls(folder, snapshot, _connect(folder, threads, memory_limit))
+        connection = _connect(folder, threads, memory_limit)
+        return cls(folder, snapshot, connection, Tables(folder, snapshot, connection, repeats, timezone))
 
     def run(self, expression: ir.Table) -> pd.DataFrame:
         """Compute an Ibis table expression over `tables` and return it as a frame (through Arrow: 4.6x less CPU)."""
-        return self._connection.to_pyarrow(expression).to_pandas()
+        return self._connection.to_pyarrow(self._tables.spare(expression)).to_pandas()
 
     def latest(self) -> dict[str, datetime]:
         """Return table -> the latest event time in it (naive UTC), for tables that have times and rows."""
@@ -136,32 +146,6 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Tables(Mapping[str, ir.Table]):
-    """The tables of a snapshot, in the contract's order, each opened when it is first asked for."""
-
-    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any) -> None:
-        self._folder, self._connection = folder, connection
-        self._versions = {n: snapshot.tables[n] for n in contract.TABLES if n in snapshot.tables}
-        self._open: dict[str, ir.Table] = {}
-
-    def __getitem__(self, table: str) -> ir.Table:
-        if table not in self._open:
-            pinned = tables.pin(self._folder, table, self._versions[table].version)
-            shape = rules.shape(table, pinned.columns)
-            self._connection.raw_sql(f"CREATE VIEW {name(table)} AS {tables.select(shape, pinned)}")
-            self._open[table] = self._connection.table(table)
-        return self._open[table]
-
-    def __contains__(self, table: object) -> bool:
-        return table in self._versions  # the inherited one would open it
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._versions)
-
-    def __len__(self) -> int:
-        return len(self._versions)
 
 
 def _connect(folder: Path, threads: int | None, memory_limit: str) -> Any:

@@ -132,8 +132,9 @@ def _derive(
 ) -> ir.Table:
     """Add the wanted columns."""
     if table == "invitations" and "responded" in wanted:
-        answered = tables["responses"].invitation_id
-        found = tables["responses"].filter(answered.notnull()).select(_answered="invitation_id").distinct()
+        # An answer that the rule of repeats does not count was an answer all the same.
+        answers = tables["all responses"] if "all responses" in tables else tables["responses"]
+        found = answers.filter(answers.invitation_id.notnull()).select(_answered="invitation_id").distinct()
         rows = rows.left_join(found, rows.invitation_id == found._answered)
         rows = rows.mutate(responded=rows._answered.notnull()).drop("_answered")
     if table == "responses" and "delivered_late" in wanted:

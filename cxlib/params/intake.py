@@ -155,7 +155,6 @@ class Source(Model):
     currency: Currency | Literal[""] = ""  # of its amounts; default: the workspace's
     licence: Name
     as_of: Day = ""  # a cross-section: the date its rows are true for
-    max_age_days: Annotated[int | None, Null] = Field(None, ge=0)
     settle_hours: int = Field(0, ge=0)  # how long the tool itself still adds to what it exported
     full_extract: tuple[Name, ...] = ()
     unknown: Unknown = Unknown()

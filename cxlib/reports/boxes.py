@@ -34,7 +34,7 @@ def run_line(context: Context) -> str:
     """Return what a run is about as plain text."""
     period = Period.parse(context.period).title
     head = f"{context.workspace.company}: {context.report.title}, {period}, snapshot {context.snapshot}"
-    return "\n".join([head, *context.warnings])
+    return "\n".join([head, *([f"Answers: {context.answers}"] if context.answers else []), *context.warnings])
 
 
 def run_box(context: Context) -> str:
@@ -44,6 +44,7 @@ def run_box(context: Context) -> str:
     sources = "; ".join(f"{origin.title} ({origin.events:,} events)" for origin in context.origins)
     head = f"<p><strong>{escape(title)}</strong></p><p>{escape(about)}</p>"
     head += f"<p>Data: {escape(sources)}</p>" if sources else ""
+    head += f"<p>Answers: {escape(context.answers)}</p>" if context.answers else ""
     fresh = f"<details><summary>Data behind this page</summary>{freshness(_records(context), title='Tables')}</details>"
     return f'<div class="run-box">{head}{page.warnings(context.warnings)}{fresh}</div>'
 

@@ -82,6 +82,14 @@ class Context(Model):
             found.append(f"amounts of this period are in {' and '.join(mixed)}, added up as they are")
         return found
 
+    @property
+    def answers(self) -> str:
+        """Which answers count where a customer answers one question several times; '' where all do."""
+        rule = self.workspace.repeated_responses
+        within = {"invitation": "to one invitation", "ever": "to one question"}
+        where = within.get(rule.per, f"to one question in a {rule.per}")
+        return "" if rule.keep == "all" else f"of several answers {where}, the {rule.keep} counts"
+
     def definition_of(self, metric: Metric) -> str:
         """Return the hash of a definition, also of one that is only being tried out."""
         own = self.metrics.get(metric.id) == metric
@@ -109,7 +117,9 @@ def open_store(root: Path, params: Params, as_of: str) -> Store:
     """Open the store at a snapshot ('' for the newest)."""
     from cxlib.data.store import Store
 
-    return Store.open(root, params.workspace.store, as_of=as_of or None)
+    workspace = params.workspace
+    rule = workspace.repeated_responses
+    return Store.open(root, workspace.store, as_of=as_of or None, repeats=rule, timezone=workspace.timezone)
 
 
 def resolve_period(text: str, workspace: Workspace, latest: Mapping[str, datetime | None]) -> Period:

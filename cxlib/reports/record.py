@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from cxlib.show.charts import Chart
 
 
+AS_OF = "CX_AS_OF"
+
+
 def open_run(
     period: str = "last", *, as_of: str = "", pack: str = "monthly", run_folder: str = "", notebook: str = ""
 ) -> Run:
@@ -42,7 +45,8 @@ def open_run(
     period
         `2026-10`, `2026-Q3`, `2026-W40`, or `last`: the last complete period of the data.
     as_of
-        A snapshot id; '' for the newest.
+        A snapshot: its id, the beginning of it, or a day as 2026-10-31; '' for the one that `cx lab --as-of` names,
+        else the newest.
     pack
         A pack of `params/reports/`; its metrics are the default of `Run.measure`.
     run_folder
@@ -66,7 +70,7 @@ def open_run(
     if context is None:
         root = _workspace()
         params = parameters.load(root)
-        opened = open_store(root, params, as_of)
+        opened = open_store(root, params, as_of or os.environ.get(AS_OF, ""))
         context = gather(params, pack, period, opened)
         frozen.keep_context(context)
 

@@ -1,9 +1,5 @@
--- Tools know some customers by an older id: `identities` says who they are. An id that nobody knows stays as it is.
-SELECT
-    coalesce(known.customer_id, made.source_id) AS customer_id,
-    made.* EXCLUDE (source_id)
-FROM interactions AS made
-LEFT JOIN identities AS known ON known.source_id = made.source_id
+-- Tools know some customers by an older id: `identities` says who they are, whenever the table is read.
+SELECT source_id AS customer_id, * EXCLUDE (source_id) FROM interactions
 UNION ALL BY NAME
 SELECT * REPLACE (
     started_at::TIMESTAMP AS started_at,

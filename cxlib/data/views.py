@@ -1,0 +1,106 @@
+"""The tables of an open snapshot: under the ids of persons, and of repeated answers those that count.
+
+Views upon views, in three schemas: `held` has the tables as the store holds them, `main` shows what readers see, and
+`spare` shows the same rows under the ids that came, for a query that asks for no person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+
+from cxlib import contract
+from cxlib.data import identity, repeats, rules, tables
+from cxlib.data.columns import needed
+from cxlib.data.ledger import Snapshot
+from cxlib.data.sources import name
+from cxlib.params.intake import Repeats
+
+_HELD, _SPARE = "held", "spare"
+_PEOPLE = f'{_HELD}."people"'
+ANSWERS = "all responses"  # those too that do not count, where a rule leaves any out
+
+
+class Tables(Mapping[str, ir.Table]):
+    """The tables of a snapshot, in the contract's order, each opened when it is first asked for.
+
+    Where a rule says which of repeated answers count, `responses` has those, and `all responses` may be asked for by
+    name: whether an invitation was answered does not depend on the rule.
+    """
+
+    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any, rule: Repeats, timezone: str) -> None:
+        self._folder, self._connection, self._rule, self._timezone = folder, connection, rule, timezone
+        self._versions = {n: snapshot.tables[n] for n in contract.TABLES if n in snapshot.tables}
+        self._open: dict[str, ir.Table] = {}
+        self._spare: dict[str, ir.Table] = {}  # of tables that are read by person
+        self._people = ""
+        connection.raw_sql(f"CREATE SCHEMA {_HELD}; CREATE SCHEMA {_SPARE}")
+
+    def __getitem__(self, table: str) -> ir.Table:
+        if table not in self._open:
+            if table not in self:
+                raise KeyError(table)
+            self._show("responses" if table == ANSWERS else table)
+        return self._open[table]
+
+    def __contains__(self, table: object) -> bool:
+        return table in self._versions or (
+            table == ANSWERS and "responses" in self._versions and self._rule.keep != "all"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._versions)
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+    def spare(self, expression: ir.Table) -> ir.Table:
+        """Return an expression without the look-up of persons in tables of which it asks for none."""
+        if not (self._spare and isinstance(expression, ir.Table)):
+            return expression
+        ours = {self._open[table].op(): spare.op() for table, spare in self._spare.items()}
+        unasked = (table for table, columns in needed(expression).items() if not columns & {*identity.PERSON})
+        instead = {table: ours[table] for table in unasked if table in ours}
+        return expression.op().replace(instead).to_expr() if instead else expression
+
+    def _show(self, table: str) -> None:
+        """Make the views of a table."""
+        pinned = tables.pin(self._folder, table, self._versions[table].version)
+        shape = rules.shape(table, pinned.columns)
+        held = f"{_HELD}.{name(table)}"
+        self._connection.raw_sql(f"CREATE VIEW {held} AS {tables.select(shape, pinned)}")
+        persons = self._by_person(shape, held)
+        shown = f"({persons})" if persons else held
+        kept = ""
+        if table == "responses" and self._rule.keep != "all":
+            self._view(ANSWERS, shown, held if persons else "")
+            kept = self._leave_out(shown)
+        self._view(table, shown + kept, held + kept if persons else "")
+
+    def _view(self, table: str, shown: str, spare: str) -> None:
+        """Show a relation as a table, and where `spare` is one, the same rows under the ids that came."""
+        self._connection.raw_sql(f"CREATE VIEW {name(table)} AS FROM {shown}")
+        self._open[table] = self._connection.table(table)
+        if spare:
+            self._connection.raw_sql(f"CREATE VIEW {_SPARE}.{name(table)} AS FROM {spare}")
+            self._spare[table] = self._connection.table(table, database=_SPARE)
+
+    def _by_person(self, shape: contract.Table, held: str) -> str:
+        """Return SQL for the rows of a table under the ids of persons; empty where they are right as they are."""
+        if "identities" not in self._versions or shape.name == "identities" or "customer_id" not in shape.names:
+            return ""
+        if not self._people:
+            pinned = tables.pin(self._folder, "identities", self._versions["identities"].version)
+            identity.resolve(self._connection.con, [tables.select(contract.TABLES["identities"], pinned)], _PEOPLE)
+            self._people = _PEOPLE
+        merged = f"{_HELD}.{name(f'merged {shape.name}')}"
+        return identity.reading(self._connection.con, shape, held, self._people, merged)
+
+    def _leave_out(self, rows: str) -> str:
+        """Return SQL that leaves out the answers that do not count, empty where all do."""
+        gone = f'{_HELD}."repeated responses"'
+        some = repeats.list_left_out(self._connection.con, rows, self._rule, self._timezone, gone)
+        return f" ANTI JOIN {gone} USING (response_id)" if some else ""
