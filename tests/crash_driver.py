@@ -1,7 +1,7 @@
 """What the tests of crashes and of readers run in processes of their own: a warm parent forks a child for each deed.
 
 The parent imports all and starts no engine, so a child costs milliseconds and misses no thread. It is called as
-`python -c "import crash_driver; crash_driver.main()" JOB`, where JOB is JSON, and prints one line of JSON a result.
+`python crash_driver.py JOB`, where JOB is JSON, and prints one line of JSON a result.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from cxlib.errors import CxError
 NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=100)
 ROOM = f"{os.sep}cxlib{os.sep}data{os.sep}"
 WRITING = {"fsync", "replace", "rename", "mkdir", "write", "ftruncate", "link", "symlink", "copy_file_range"}
-SILENT = 30  # seconds after which something hangs
+SILENT = 120  # seconds after which something hangs
 
 
 def drive(job: str, *, before: tuple[str, ...] = (), **more: Any) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def drive(job: str, *, before: tuple[str, ...] = (), **more: Any) -> list[dict[s
     here = Path(__file__).resolve().parent
     paths = os.pathsep.join(map(str, (here, here.parent)))
     done = subprocess.run(
-        [*before, sys.executable, "-c", "import crash_driver; crash_driver.main()", json.dumps({"job": job} | more)],
+        [*before, sys.executable, __file__, json.dumps({"job": job} | more)],
         env=os.environ | threads | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -576,3 +576,7 @@ def hold_on(toy: Toy, stop: Path) -> dict[str, Any]:
             time.sleep(0.1)
         seen |= set(numbers_in(store, "orders"))
     return {"times": times, "seen": sorted(seen)}
+
+
+if __name__ == "__main__":
+    main()

@@ -428,7 +428,7 @@ def gzip_cut_off(draft: Draft) -> None:
 @kind(PACKED)
 def gzip_bomb(draft: Draft) -> None:
     # Members of a gzip stand one behind the other, so that a bomb need not be packed as a whole.
-    member = gzip.compress(draft.rng.choice([b"\0", b"x", b"a,b\n"]) * (1 << 20), mtime=0)
+    member = gzip.compress(draft.rng.choice([b"\0", b"x"]) * (1 << 20), mtime=0)
     draft.packed = gzip.compress(draft.written(), mtime=0) + member * (BOMB >> 20)
     draft.suffix = ".csv.gz"
 
@@ -468,7 +468,10 @@ def mutant(bases: Sequence[Base], number: int, seed: int) -> Mutant:
     if number < 2 * len(KINDS):
         names = [list(KINDS)[number % len(KINDS)]]
     else:
-        names = rng.sample([*ROWS, *TEXT], rng.randint(1, 2)) + rng.sample([*WHOLE, *PACKED], rng.randint(0, 1))
+        rows = [
+            name for name in (*ROWS, *TEXT) if name != "a line that is too long"
+        ]  # what it is counted by goes stale
+        names = rng.sample(rows, rng.randint(1, 2)) + rng.sample([*WHOLE, *PACKED], rng.randint(0, 1))
     base = bases[number % len(bases)]
     draft = Draft(base, rng, [list(row) for row in base.header], [list(row) for row in base.rows])
     for group in GROUPS:  # cells before text before what it is packed in

@@ -208,12 +208,7 @@ def test_what_belongs_to_others_leaves_the_old_store_and_is_named(open_base, clo
     assert len(then["second"]["ids"]) == 2
 
 
-STAMPED = "a change that keeps size and time of change is not seen: the stamp lacks st_ctime_ns"
-
-
-@pytest.mark.parametrize(
-    "how", ["vanishes", "grows", pytest.param("is written anew", marks=pytest.mark.xfail(reason=STAMPED, strict=False))]
-)
+@pytest.mark.parametrize("how", ["vanishes", "grows", "is written anew"])
 def test_a_raw_file_that_changes_while_it_is_read_stops_the_ingest(base, how):
     (said,) = drive("changing", base=str(base), how=how)
     assert said["end"].get("error") == "SourceError", said["end"]

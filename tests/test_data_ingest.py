@@ -17,7 +17,7 @@ from intake_workspace import CUSTOMERS, TODAY, Toy
 from cxlib.data import tables
 from cxlib.data.ingest import ingest
 from cxlib.data.ledger import Ledger
-from cxlib.errors import SourceError, UsageError
+from cxlib.errors import SourceError, StoreError, UsageError
 
 HEAD = "order_id,customer_id,ordered_at,amount\n"
 ORDERS = HEAD + "o1,c1,2026-08-05 10:00:00,10.50\no2,c2,2026-09-05 10:00:00,20\no3,c1,2026-09-30 22:30:00,30\n"
@@ -356,3 +356,27 @@ def test_control_characters_make_no_id_and_reach_no_terminal(tmp_path):
         ("orders", "amount '\ufffd[2J' is not an amount", 1),
     ]
     assert [(refusal.rows, refusal.place) for refusal in report.unreadable] == [(1, "orders.csv, row 2")]
+
+
+def test_two_sources_that_count_alike_do_not_overwrite_each_other(toy):
+    toy.ingest()
+    sources = {"toy": toy.params.sources["toy"], "other": toy.params.sources["toy"].model_copy(update={"id": "other"})}
+    params = toy.params.model_copy(update={"sources": sources})
+    shutil.copytree(toy.sql, toy.sql.with_name("other"))
+    before = toy.content()
+    how = {"folder": toy.raw, "today": TODAY}
+    toy.put("orders", ORDERS.replace("10.50", "99"))
+    with pytest.raises(SourceError, match="orders: 3 rows have a key that the source toy brought, as 'o1'"):
+        ingest(toy.root, params, "other", **how)
+    assert toy.content() == before
+    report = ingest(toy.root, params, "other", despite_limits=True, **how)
+    assert (report.tables["orders"].corrected, len(report.warnings)) == (1, 1)
+
+
+def test_what_cannot_be_put_aside_stops_the_ingest_before_anything_is_written(toy, monkeypatch):
+    toy.put("orders", ORDERS + "o4,c9,2026-10-01,1\n")
+    (toy.root / "data").mkdir()
+    (toy.root / "data" / "quarantine").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be written"):
+        toy.ingest()
+    assert Ledger.read(toy.root / "data" / "store") == []

@@ -78,7 +78,6 @@ def test_readers_write_nothing(toy):
     assert {path: path.stat().st_mtime_ns for path in (toy.root / "data").rglob("*")} == before
 
 
-@pytest.mark.xfail(reason="Store.run passes on the engine's own error", strict=False)
 def test_a_reader_whose_snapshot_is_compacted_away_is_told_so(toy):
     for number in (1, 2):
         put(toy, number).ingest(now=LATER + timedelta(days=number))

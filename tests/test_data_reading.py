@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ def cut(data: bytes, columns: int, block: int | None = None, *, quoted: bool = T
         values = zip(*(column.to_pylist() for column in rows.columns), strict=True)
         good |= dict(zip((rows.places + base).tolist(), values, strict=True))
         bad |= {place + base: row.reason for place, row in rows.bad}
+        if rows.uneven is not None:
+            bad |= dict(zip((rows.uneven.places + base).tolist(), rows.uneven.reasons.to_pylist(), strict=True))
         base += rows.records
     return good, bad, base
 
@@ -52,6 +55,14 @@ def files(draw: st.DrawFn) -> tuple[bytes, int]:
         cells = ['"' + cell.replace('"', '""') + '"' if quote or set(cell) & set('",\r\n') else cell for cell in row]
         text += ",".join(cells) + end * draw(st.sampled_from([1, 1, 1, 2]))
     return (text.removesuffix(end) if draw(st.booleans()) else text).encode(), columns
+
+
+@pytest.fixture(autouse=True, scope="module", params=[0, 1_000], ids=["told together", "told one by one"])
+def few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Rows that are rejected are told one by one or together, as they are few or many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "_FEW", request.param)
+        yield
 
 
 @given(files(), st.sampled_from([None, 1, 2, 7, 64]))
@@ -150,7 +161,7 @@ def test_the_end_of_a_file_ends_a_row_that_is_too_long(monkeypatch):
 
 def test_cut_and_read_rows_are_counted_against_each_other(monkeypatch):
     true = delimited._values
-    monkeypatch.setattr(delimited, "_values", lambda *given: ([c[:-1] for c in true(*given)[0]], []))
+    monkeypatch.setattr(delimited, "_values", lambda *given: ([column[:-1] for column in true(*given)[0]], []))
     with pytest.raises(ValueError, match="2 rows were cut and 1 read: please report this"):
         cut(b"1,2\n3,4\n", 2)
 

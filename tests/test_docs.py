@@ -306,7 +306,6 @@ def test_there_are_docs() -> None:
         ("cx rum monthly", "no such command"),
         ("cx run monthly --perod 2026-10", "perod"),
         ("cx run monthly extra words", "too many arguments"),
-        ("cx ingest", "needs"),
         ("cx demo --customers many", "many"),
         ("make coffee", "no such make target"),
         ("py -3.11 tools/bootstrap.py raport", "has no command"),

@@ -41,6 +41,8 @@ def ingest(source: str, folder: Path | None, dry_run: bool, mended: Path | None,
     found = params.load(root)
     if not source and (folder or mended):
         raise UsageError("--from and --mended need to know whose files they are", hint="Name it: cx ingest SOURCE ...")
+    if folder and mended:
+        raise UsageError("--mended takes the place of the raw files: leave --from out")
     how = {"folder": folder, "mended": mended, "dry_run": dry_run, "despite_limits": despite_limits}
     failed: list[CxError] = []
     for name in [source] if source else _waiting(root, found):

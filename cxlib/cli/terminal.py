@@ -57,6 +57,8 @@ def notes_of_failures() -> Iterator[None]:
     except BaseException as error:
         for note in getattr(error, "__notes__", ()):
             click.echo(note, err=True)
+        if "Query interrupted" in str(error):  # what DuckDB makes of Ctrl-C
+            raise KeyboardInterrupt from None
         raise
 
 

@@ -8,6 +8,7 @@ was.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,7 +111,8 @@ def _disk_told(store: Path) -> Iterator[None]:
         yield
     except (OSError, DeltaError, pa.ArrowException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
         full = "No space left on device" in str(error)
-        why = f"the disk of {store} is full" if full else error
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))  # delta-rs writes colours and line ends
+        why = f"the disk of {store} is full" if full else plain
         hint = "Free some space, then run the same command again." if full else ""
         raise StoreError(f"the store cannot be written: {why}", hint=hint) from error
 

@@ -24,7 +24,7 @@ from cxlib.data.queries import Query
 from cxlib.data.refusals import set_aside
 from cxlib.data.rules import Rule, rules
 from cxlib.data.sources import name, text
-from cxlib.data.stage import Files, Staged
+from cxlib.data.stage import SOURCE, Files, Staged
 from cxlib.errors import SourceError, StoreError
 from cxlib.params.models import Params, Source
 from cxlib.periods import Period
@@ -51,6 +51,8 @@ class Intake:
     refusals: list[Refusal] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # table -> the relation of its refused rows
     knows_customers: bool = False
+    others: frozenset[str] = frozenset()  # further sources that the store has rows of
+    strangers: list[str] = field(default_factory=list)  # keys of events that another source brought
 
     def run(self, feed: Feed, now: datetime) -> IngestReport:
         """Do it all; the caller holds the lock.
@@ -61,8 +63,8 @@ class Intake:
             Where the batch goes beyond a limit that stops it.
         """
         past = Ledger.read(self.store)
-        snapshot = past[-1] if past else None
-        self.versions = dict(snapshot.tables) if snapshot and not self.anew else {}
+        self.versions = dict(past[-1].tables) if past and not self.anew else {}
+        self.others = frozenset(one.batch.source for one in past) - {self.source.id}
         batch = _batch(self.source, feed)
         staged = self._judge_all(feed, batch.id)
         unreadable = self._unreadable(feed)
@@ -72,7 +74,7 @@ class Intake:
         report = IngestReport(
             self.source.id,
             batch.id,
-            snapshot.id if snapshot else "",
+            past[-1].id if past else "",
             False,
             {one.table.name: TableCounts(**one.counts) for one in staged},
             files=feed.files,
@@ -84,11 +86,12 @@ class Intake:
         )
         if self.dry_run:
             return replace(report, samples=facts.samples(staged, self.refused))
+        aside = _put_aside(draft, self.root / QUARANTINE / batch.id)  # where it cannot be kept, nothing is written
         if self._write_all(staged):
             batch = replace(batch, counts={one.table.name: one.counts for one in staged})
             made = Ledger.commit(self.store, self.versions, batch, now=now)
             report = replace(report, snapshot_id=made.id, changed=True)
-        return replace(report, quarantine=_put_aside(draft, self.root / QUARANTINE / batch.id))
+        return replace(report, quarantine=aside)
 
     def _judge_all(self, feed: Feed, batch: str) -> list[Staged]:
         """Judge every table: who is who first, then the customers, since all others name them."""
@@ -129,6 +132,7 @@ class Intake:
             self.refused[table.name] = refused
             self.refusals += quarantine.commonest(feed.connection, table.name, refused)
         self._count_people(staged)
+        self._find_strangers(staged)
         stage.compare(staged)
         full = feed.whole and table.name in source.full_extract
         stage.delete(staged, query.deletes or None, full, source.id)
@@ -188,6 +192,21 @@ class Intake:
         rows = staged.connection.execute(" UNION ALL ".join(parts)).fetchall()
         staged.counts |= {"named": sum(row[0] for row in rows), "unresolved": sum(row[1] for row in rows)}
 
+    def _find_strangers(self, staged: Staged) -> None:
+        """Note events whose key another source brought: two tools that both count from 1 would overwrite each other."""
+        if not (staged.has_old and staged.table.name in limits.DAILY and self.others):
+            return
+        key = name(staged.table.key[0])
+        found = staged.connection.execute(
+            f"SELECT {SOURCE}, count(*), min({key}) FROM {staged.old} SEMI JOIN {staged.new} USING ({staged.key})"
+            f" WHERE {SOURCE} <> {text(self.source.id)} GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        for other, rows, example in found:
+            self.strangers.append(
+                f"{staged.table.name}: {rows:,} rows have a key that the source {other} brought, as '{example}': they"
+                f" would take their places. Give this source ids of its own in its SQL, as '{self.source.id}:' || id."
+            )
+
     def _closed(self, staged: Staged) -> datetime | date | None:
         """Return the end of the last month that this source's own rows had closed before the batch.
 
@@ -234,6 +253,7 @@ class Intake:
             self.source.limits_over(workspace.limits),
             facts.gather(feed, staged, self.source, today=self.today, timezone=workspace.timezone),
         )
+        found += [limits.Finding("stop", message) for message in self.strangers]
         stops = [finding.message for finding in found if finding.kind == "stop"]
         if stops and not (self.dry_run or self.despite_limits):
             lies = _put_aside(draft, self.root / QUARANTINE / batch)

@@ -20,7 +20,6 @@ import duckdb
 
 from cxlib.data.reading import FileRead, Read
 from cxlib.data.reading.opening import Opening, UnfitError
-from cxlib.data.reading.packed import sha256
 from cxlib.data.reading.quoting import name, text
 from cxlib.data.reading.views import prepare
 from cxlib.errors import SourceError, did_you_mean
@@ -38,13 +37,14 @@ class Stamp:
 
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
 
     @classmethod
     def of(cls, path: Path) -> Stamp:
         """Look at a file."""
         found = path.stat()
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ class Opened:
         changed = []
         for label, (path, stamp) in self.stamps.items():
             try:
-                # A file that was only touched is still the same.
-                same = Stamp.of(path) == stamp or sha256(path) == self.checksums[label]
+                same = Stamp.of(path) == stamp
             except OSError:
                 same = False
             if not same:
@@ -91,6 +90,7 @@ def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     """Return an in-memory DuckDB that spills into `scratch`, thinks in UTC and never fetches an extension."""
     connection = duckdb.connect()
     connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+    connection.execute("SET enable_progress_bar = false")  # a notebook would show it
     connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")  # sorted where order counts
     connection.execute(f"SET memory_limit = {text(MEMORY_LIMIT)}; SET temp_directory = {text(str(scratch))}")
     return connection

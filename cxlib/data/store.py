@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -114,7 +115,11 @@ class Store:
 
     def run(self, expression: ir.Table) -> pd.DataFrame:
         """Compute an Ibis table expression over `tables` and return it as a frame (through Arrow: 4.6x less CPU)."""
-        return self._connection.to_pyarrow(self._tables.spare(expression)).to_pandas()
+        try:
+            return self._connection.to_pyarrow(self._tables.spare(expression)).to_pandas()
+        except duckdb.IOException:
+            Ledger.find(self._folder, self.snapshot.id)  # says so where the snapshot was compacted away meanwhile
+            raise
 
     def latest(self) -> dict[str, datetime]:
         """Return table -> the latest event time in it (naive UTC), for tables that have times and rows."""
@@ -159,6 +164,7 @@ def _connect(folder: Path, threads: int | None, memory_limit: str) -> Any:
         "TimeZone": text("UTC"),
         "memory_limit": text(memory_limit),
         "temp_directory": text(str(Path(tempfile.gettempdir()) / f"cx-{os.getpid()}")),
+        "enable_progress_bar": "false",  # a notebook would show it
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "allowed_directories": f"[{text(str(folder) + os.sep)}]",

@@ -116,6 +116,9 @@ class _Work:
         texts = {"source.yml": settings(self._head(fit), fit)}
         texts |= {f"{table}.sql": statement(table, fit) for table in tables_of(fit)}
         decide = [words for one in fit for words in to_decide(one)]
+        head = self._head(fit)
+        if head.timezone != "UTC" and any(event_times(one.roles) for one in fit):
+            decide.append(f"source.yml, timezone: {head.timezone}, {head.timezone_why}")
         decide.append("source.yml, licence: whose data this is, and what it may be used for")
         return self._made(texts, [*map(sentence, fit), *notes], decide)
 

@@ -38,20 +38,27 @@ def keyed(roles: Roles, table: str, fields: list[Field], *, questions: int) -> l
     return [key, *(one for one in fields if one.target != "case_id" or one.sql != key.sql)]
 
 
+PER_FILE = "_file"  # of the view "<alias> placed"
+
+
 def _own(roles: Roles, target: str, fields: Sequence[Field]) -> Field | None:
-    """Return the key that the file has: one of the row's own, or its customer where each answers once."""
+    """Return the key that the file has: one of the row's own, or its customer where each answers once and for all."""
     others = {column.name for role in _FOREIGN for column in roles.keys(role)}
     named = [column for column in roles.keys(target) if column.unique]
     spare = [column for column in roles.keys("any_id") if column.unique and column.name not in others]
     if named or spare:
         return roles.word(target, (named or spare)[0], "no value stands twice")
     who = next((one for one in fields if one.target == "customer_id" and target == "response_id"), None)
-    once = who is not None and any(column.unique for column in roles.columns if column.name in who.uses)
+    dated = any(one.target == "responded_at" and one.uses for one in fields)  # then they may answer again another day
+    once = who is not None and not dated and any(column.unique for column in roles.columns if column.name in who.uses)
     return replace(who, target=target, why="each customer answers once") if who and once else None
 
 
 def _made_up(roles: Roles, target: str, fields: Sequence[Field], questions: int) -> Field:
-    """Make a key of all that a row says; rows that are equal in everything are numbered."""
+    """Make a key of all that a row says; rows of one file that are equal in everything are numbered.
+
+    Numbered by file: an overlapping export brings the same rows under the same keys.
+    """
     said = [one for one in fields if one.uses and one.target != UPDATED]
     said += [roles.word("", column) for column in roles.all("event") if target == "interaction_id"]
     parts = list(dict.fromkeys(one.sql for one in said))
@@ -60,7 +67,7 @@ def _made_up(roles: Roles, target: str, fields: Sequence[Field], questions: int)
         return missing(target, "no column can be a key")
     texts = [f"coalesce({part}{'' if roles.is_text(part) else '::VARCHAR'}, '')" for part in parts]
     whole = ",\n        ".join(["'|'", *texts])
-    sql = f"md5(concat_ws({whole}\n    )) || '-' || row_number() OVER (PARTITION BY {', '.join(parts)})"
+    sql = f"md5(concat_ws({whole}\n    )) || '-' || row_number() OVER (PARTITION BY {PER_FILE}, {', '.join(parts)})"
     repeated = [column.name for column in roles.keys(target) if not column.unique and column.filled]
     why = f"'{repeated[0]}' repeats" if repeated else "the file has no key"
     why += ", so it is made of all that a row says: one that is corrected later counts as another"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cxlib.contract import TABLES
 from cxlib.data.proposal.described import Described, said
 from cxlib.data.proposal.drafts import Draft
+from cxlib.data.proposal.keys import PER_FILE
 from cxlib.data.proposal.roles import Field, quoted
 from cxlib.data.sources import text
 
@@ -38,9 +39,11 @@ def _select(file: Described, draft: Draft) -> str:
     lines = ["SELECT"]
     for place, one in enumerate(draft.fields, start=1):
         lines += _column(one, last=place == len(draft.fields))
-    origin = quoted(f"{file.alias}_scores" if draft.scores else file.alias)
+    by_file = any(f"PARTITION BY {PER_FILE}" in one.sql for one in draft.fields)
+    origin = quoted(f"{file.alias}{'_scores' * bool(draft.scores)}{' placed' * by_file}")
     if file.look.in_words:
-        origin = f"(SELECT string_split_regex(trim(line), '\\s+') AS word FROM {origin}) AS words"
+        also = f", {PER_FILE}" * by_file
+        origin = f"(SELECT string_split_regex(trim(line), '\\s+') AS word{also} FROM {origin}) AS words"
     lines.append(f"FROM {origin}")
     if draft.no_answer:
         lines += ["-- guess: no answers", f"WHERE q_score NOT IN ({', '.join(map(text, draft.no_answer))})"]

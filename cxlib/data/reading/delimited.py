@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-from numpy.typing import NDArray
 
 from cxlib.data.reading.facts import Bad, Layout
 from cxlib.data.reading.records import Chunk
 from cxlib.data.reading.salvage import Salvager
+from cxlib.data.reading.structure import Places, Records, Span, Uneven, starts_of
 
 _WINDOW = 256  # records that are tested for their encoding at once
-_QUOTE, _NEWLINE, _RETURN = 34, 10, 13
+_FEW = 100  # rows of a chunk that are rejected one by one; more are told together
 _BOM = b"\xef\xbb\xbf"
-Places = NDArray[np.int64]
-Span = tuple[int, int, Bad]
 
 
 @dataclass(frozen=True)
@@ -29,38 +26,14 @@ class Rows:
     columns: list[pa.Array]
     places: Places
     bad: list[tuple[int, Bad]]  # each with its place
+    uneven: Uneven | None  # more of them
     records: int  # good, bad and blank
     foreign: int  # rows with bytes that the encoding does not know
     letters: bool  # whether readable rows hold letters beyond ASCII
 
 
-@dataclass
-class _Records:
-    """The good records of a chunk, and where bad ones were taken out."""
-
-    data: bytes
-    starts: Places
-    bad: list[tuple[int, Bad]]
-
-    def take_out(self, spans: list[Span], starts: Places) -> None:
-        """Take out bad records; `starts` are those of the records that stay."""
-        begins, ends = np.array([(start, end) for start, end, _ in spans], np.int64).reshape(-1, 2).T
-        gone = np.concatenate([[0], np.cumsum(ends - begins)])
-        # What was taken out at a place before stood in front of the record there.
-        order = [(at, 0, row) for at, row in self.bad] + [(start, 1, row) for start, _, row in spans]
-        order.sort(key=lambda one: one[:2])
-        self.bad = [(at - int(gone[np.searchsorted(begins, at)]), row) for at, _, row in order]
-        self.starts = starts - gone[np.searchsorted(begins, starts)]
-        edges = [0, *(edge for start, end, _ in spans for edge in (start, end)), len(self.data)]
-        self.data = b"".join(self.data[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2))
-
-    def blank(self) -> NDArray[np.bool_]:
-        """Say of each record whether it is a blank line."""
-        codes = np.frombuffer(self.data, np.uint8)
-        sizes = np.diff(self.starts, append=len(self.data))
-        first, second = codes[self.starts], codes[np.minimum(self.starts + 1, len(codes) - 1)]
-        alone = (sizes == 1) & ((first == _NEWLINE) | (first == _RETURN))
-        return alone | ((sizes == 2) & (first == _RETURN) & (second == _NEWLINE))
+class _ManyError(Exception):
+    """More rows are rejected than are told one by one."""
 
 
 def parse(chunk: Chunk, layout: Layout) -> Rows:
@@ -78,53 +51,77 @@ def parse(chunk: Chunk, layout: Layout) -> Rows:
     Rows
         Every record is among its rows, its bad ones, or blank.
     """
-    records = _Records(chunk.data, _starts(chunk.data, layout) if chunk.starts is None else chunk.starts, [*chunk.bad])
+    in_order = chunk.starts is None
+    records = Records(chunk.data, starts_of(chunk.data, layout) if chunk.starts is None else chunk.starts, [*chunk.bad])
     foreign = _foreign(records, layout)
     if foreign:
         bad = {start for start, *_ in foreign}
         records.take_out(foreign, np.array([s for s in records.starts.tolist() if s not in bad], np.int64))
-    columns, rejected = _values(records, layout)
-    if any("\n" in row.text or "\r" in row.text for _, row in rejected):
+    if layout.quoted:
+        found = _any(records, layout) if in_order else _few(records, layout)
+    else:
+        full = ~records.blank() if records.data else np.empty(0, bool)
+        found = _placed(records, [records.texts(full)], [], None)
+    return replace(found, foreign=len(foreign), letters=len(found.places) > 0 and not records.data.isascii())
+
+
+def _any(records: Records, layout: Layout) -> Rows:
+    """Read records whose quotes are in order, however many have too many values or too few."""
+    try:
+        return _few(records, layout, _FEW)
+    except _ManyError:
+        counts = records.counts(layout.delimiter)
+        wrong = (counts != len(layout.columns)) & ~records.blank()
+        if (wrong & records.of_several_lines()).any():
+            return _few(records, layout)
+        columns, _ = _values(records.only(~wrong), layout)
+        return _placed(records, columns, [], Uneven.of(records, wrong, counts, layout))
+
+
+def _few(records: Records, layout: Layout, most: int | None = None) -> Rows:
+    """Read records, and judge one by one those that have too many values or too few, up to `most`."""
+    columns, rejected = _values(records.data, layout, most)
+    if any("\n" in words or "\r" in words for _, _, words in rejected):
         # Of several lines, so a quote may have swallowed rows: look at every record.
         records.take_out(*_reread(records.data, layout))
-        columns, rejected = _values(records, layout)
-    full = np.flatnonzero(~records.blank())
-    if len(full) != len(columns[0]) + len(rejected):
-        raise ValueError(f"{len(full)} rows were cut and {len(columns[0]) + len(rejected)} read: please report this")
-    return _placed(records, full, columns, rejected, len(foreign))
+        columns, rejected = _values(records.data, layout)
+    bad = [(number, layout.uneven(found, words.encode())) for number, found, words in rejected]
+    return _placed(records, columns, bad, None)
 
 
-def _placed(
-    records: _Records, full: Places, columns: list[pa.Array], rejected: list[tuple[int, Bad]], foreign: int
-) -> Rows:
-    """Give every record its place; `full` are the indices of those that are not blank."""
+def _placed(records: Records, columns: list[pa.Array], rejected: list[tuple[int, Bad]], uneven: Uneven | None) -> Rows:
+    """Give every record its place.
+
+    Parameters
+    ----------
+    records
+        All but those that were taken out.
+    columns
+        The values of the good ones.
+    rejected
+        Bad ones, each with its number among those that are not blank, from 1.
+    uneven
+        More bad ones, with their numbers among all.
+    """
+    count = len(records.starts)
+    full = np.flatnonzero(~records.blank()) if count else np.empty(0, np.int64)
     wrong = full[[number - 1 for number, _ in rejected]] if rejected else np.empty(0, np.int64)
+    wrong = wrong if uneven is None else uneven.places
+    if len(full) != len(columns[0]) + len(wrong):
+        raise ValueError(f"{len(full)} rows were cut and {len(columns[0]) + len(wrong)} read: please report this")
     taken = np.searchsorted(records.starts, [at for at, _ in records.bad]).astype(np.int64)
-    places = np.arange(len(records.starts)) + np.searchsorted(taken, np.arange(len(records.starts)), side="right")
+    places = np.arange(count) + np.searchsorted(taken, np.arange(count), side="right")
     bad = [(int(at) + nth, row) for nth, (at, (_, row)) in enumerate(zip(taken, records.bad, strict=True))]
-    bad += [(int(places[at]), row) for at, (_, row) in zip(wrong, rejected, strict=True)]
+    if uneven is None:
+        bad += [(int(places[at]), row) for at, (_, row) in zip(wrong, rejected, strict=True)]
+    else:
+        uneven = replace(uneven, places=places[wrong])
     bad.sort(key=lambda one: one[0])
     good = places[np.setdiff1d(full, wrong, assume_unique=True)]
-    letters = len(good) > 0 and not records.data.isascii()
-    return Rows(columns, good, bad, len(records.starts) + len(records.bad), foreign, letters)
+    return Rows(columns, good, bad, uneven, count + len(records.bad), 0, False)
 
 
-def _starts(data: bytes, layout: Layout) -> Places:
-    """Return where records start, in text whose quotes are in order."""
-    codes = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(codes == _NEWLINE)
-    if data.find(b"\r") >= 0:
-        returns = np.flatnonzero(codes == _RETURN)
-        alone = returns[codes[np.minimum(returns + 1, len(codes) - 1)] != _NEWLINE]
-        ends = np.sort(np.concatenate([ends, alone])) if len(alone) else ends
-    if layout.quoted and data.find(b'"') >= 0:
-        quotes = np.flatnonzero(codes == _QUOTE)
-        ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
-    starts = np.concatenate([[0], ends + 1])
-    return starts[:-1] if starts[-1] == len(data) else starts
-
-
-def _foreign(records: _Records, layout: Layout) -> list[Span]:
+def _foreign(records: Records, layout: Layout) -> list[Span]:
     """Return the records with bytes that are no UTF-8."""
     data, spans = records.data, []
     if data.isascii() or _is_utf8(data):
@@ -166,44 +163,42 @@ def _reread(data: bytes, layout: Layout) -> tuple[list[Span], Places]:
     return spans, np.array(starts, np.int64)
 
 
-def _values(records: _Records, layout: Layout) -> tuple[list[pa.Array], list[tuple[int, Bad]]]:
-    """Return the columns of all rows with the right number of values, and all others with their number from 1."""
-    if not records.data:
-        return [pa.array([], pa.string()) for _ in layout.columns], []
-    if not layout.quoted:
-        return [_lines(records)], []
-    rejected: list[tuple[int, Bad]] = []
+def _values(data: bytes, layout: Layout, most: int | None = None) -> tuple[list[pa.Array], list[tuple[int, int, str]]]:
+    """Return the columns of all rows with the right number of values; number, values and text of all others.
+
+    Raises `_ManyError` where these are more than `most`.
+    """
+    rejected: list[tuple[int, int, str]] = []
 
     def reject(row: pacsv.InvalidRow) -> str:
-        rejected.append((row.number, layout.uneven(row.actual_columns, row.text.encode())))
-        return "skip"
+        rejected.append((row.number, row.actual_columns, row.text))
+        return "skip" if most is None or len(rejected) <= most else "error"
 
     titles = [str(place) for place in range(len(layout.columns))]
+    if not data:
+        return [pa.array([], pa.string()) for _ in titles], []
     # A mark of byte order in the middle of a file belongs to its value; Arrow takes it away where a chunk begins.
-    data = b"\n" + records.data if records.data.startswith(_BOM) else records.data
-    table = pacsv.read_csv(
-        pa.BufferReader(pa.py_buffer(data)),
-        pacsv.ReadOptions(column_names=titles, use_threads=False, block_size=len(data)),
-        pacsv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=reject),
-        pacsv.ConvertOptions(
-            column_types=dict.fromkeys(titles, pa.string()),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-            check_utf8=False,
-        ),
-    )
+    data = b"\n" + data if data.startswith(_BOM) else data
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(pa.py_buffer(data)),
+            pacsv.ReadOptions(column_names=titles, use_threads=False, block_size=len(data)),
+            pacsv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=reject),
+            pacsv.ConvertOptions(
+                column_types=dict.fromkeys(titles, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                check_utf8=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        if most is not None and len(rejected) > most:
+            raise _ManyError from None
+        raise
     return [_one(table.column(place)) for place in range(len(titles))], rejected
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
     """Return a column as one array."""
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], pa.string())])
-
-
-def _lines(records: _Records) -> pa.Array:
-    """Return the lines that are not blank, without their line ends."""
-    offsets = np.append(records.starts, len(records.data)).astype(np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(records.data)]
-    whole = pa.Array.from_buffers(pa.string(), len(records.starts), buffers)
-    return pc.utf8_rtrim(whole.filter(pa.array(~records.blank())), characters="\r\n")

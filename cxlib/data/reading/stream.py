@@ -25,6 +25,7 @@ from cxlib.data.reading.records import Cutter
 
 _AHEAD = 8  # chunks in work
 _FOREIGN = 10  # rows with letters of another encoding, and none of the declared one, that tell a wrong declaration
+_HOPELESS = 10_000  # of these, after which it is not read to its end
 _LEAST_FREE = 64 << 20  # bytes of disk that must stay
 _MARKS = [(ROW, pa.int64()), (FILE, pa.int32()), (COLUMN, pa.string()), (REASON, pa.string()), (TEXT, pa.string())]
 
@@ -94,6 +95,8 @@ class TextStream:
             rows = waiting.popleft().result()
             yield from _batches(rows, file.layout.columns, self.schema, number, base)
             base, foreign, letters = base + rows.records, foreign + rows.foreign, letters or rows.letters
+            if foreign >= _HOPELESS and not letters:
+                break
         if foreign >= _FOREIGN and not letters:
             raise ValueError(f"no letter beyond ASCII in it is {file.layout.encoding}; say its encoding in source.yml")
         if digest is not None:
@@ -122,6 +125,9 @@ def _batches(
         yield row_batch(schema, dict(zip(columns, rows.columns, strict=True)), rows.places + base, number)
     if rows.bad:
         yield bad_batch([(place + base, bad) for place, bad in rows.bad], schema, number)
+    if rows.uneven is not None:
+        told = {COLUMN: rows.uneven.columns, REASON: rows.uneven.reasons, TEXT: rows.uneven.texts}
+        yield row_batch(schema, told, rows.uneven.places + base, number)
 
 
 def row_batch(

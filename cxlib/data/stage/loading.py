@@ -46,9 +46,9 @@ def load(staged: Staged, rules: Sequence[Rule], timezone: str) -> None:
     staged.connection.execute(f"CREATE VIEW {staged.new} AS FROM {staged.brought(staged.files)}")
 
 
-def judge(staged: Staged) -> str:
-    """Return SQL for the source's rows with typed columns, and `_bad`."""
-    return judged(staged.table, staged.given, staged.rules, staged.timezone, staged.view)
+def judge(staged: Staged, rows: str = "") -> str:
+    """Return SQL for the source's rows, or some of them, with typed columns, and `_bad`."""
+    return judged(staged.table, staged.given, staged.rules, staged.timezone, rows or staged.view)
 
 
 def typed_key(staged: Staged, given: Mapping[str, str]) -> list[str]:
@@ -105,12 +105,12 @@ def _settle_repeated(staged: Staged) -> int | None:
     Only hashes of keys are looked at until some come twice. None says that no key does.
     """
     repeated, doubtful, won = (staged.relation(kind) for kind in ("repeated", "doubtful", "won"))
-    execute, key = staged.connection.execute, ", ".join(typed_key(staged, staged.given))
-    found = f"SELECT hash({key}) AS h FROM {staged.view} GROUP BY 1 HAVING count(*) > 1"
+    execute, key = staged.connection.execute, _hash(staged)
+    found = f"SELECT {key} AS h FROM {staged.view} GROUP BY 1 HAVING count(*) > 1"
     if not staged.one(f"CREATE TABLE {repeated} AS {found}"):
         return None
-    rows = f"SELECT {_columns(staged)} FROM ({judge(staged)}) SEMI JOIN {repeated} ON {_hash(staged)} = h"
-    count = staged.one(f"CREATE TABLE {doubtful} AS {rows} WHERE NOT _bad")
+    rows = judge(staged, f"(SELECT * FROM {staged.view} SEMI JOIN {repeated} ON {key} = h)")
+    count = staged.one(f"CREATE TABLE {doubtful} AS SELECT {_columns(staged)} FROM ({rows}) WHERE NOT _bad")
     times = [staged.table.time] if staged.table.time else []
     ranks = [UPDATED, *times, *(column for column in staged.table.names if column not in times)]
     order = ", ".join(f"{name(column)} DESC NULLS LAST" for column in ranks)
@@ -128,11 +128,10 @@ def _settle_repeated(staged: Staged) -> int | None:
 def _write(staged: Staged, slices: list[str], settled: bool) -> Files:
     """Write the rows that are to stay into month files."""
     repeated, won = staged.relation("repeated"), staged.relation("won")
-    rows = f"SELECT {_columns(staged)} FROM ({judge(staged)})"
+    once = f"(SELECT * FROM {staged.view} ANTI JOIN {repeated} ON {_hash(staged)} = h)" if settled else ""
+    rows = f"SELECT {_columns(staged)} FROM ({judge(staged, once)}) WHERE NOT _bad"
     if settled:
-        rows += f" ANTI JOIN {repeated} ON {_hash(staged)} = h WHERE NOT _bad UNION ALL FROM {won}"
-    else:
-        rows += " WHERE NOT _bad"
+        rows += f" UNION ALL FROM {won}"
     files: Files = {}
     for number, part in enumerate(slices):
         files |= copy(staged.connection, f"SELECT * FROM ({rows}) WHERE {part}", staged.folder / f"new-{number}")
@@ -157,5 +156,5 @@ def _columns(staged: Staged) -> str:
 
 
 def _hash(staged: Staged) -> str:
-    """Return SQL for the hash of a judged row's key."""
-    return f"hash({', '.join(name(f't:{column}') for column in staged.table.key)})"
+    """Return SQL for the hash of a row's key."""
+    return f"hash({', '.join(typed_key(staged, staged.given))})"
