@@ -72,7 +72,7 @@ def check_deaths(base: Path, deed: str, times: int, events: int) -> None:
 @pytest.mark.slow
 @pytest.mark.simulation
 def test_an_ingest_killed_at_any_moment_leaves_the_old_store_or_the_new(base, replicates):
-    check_deaths(base, "ingest", times=replicates(40, 400), events=replicates(5, 40))
+    check_deaths(base, "ingest", times=replicates(24, 400), events=replicates(5, 40))
 
 
 @pytest.mark.slow

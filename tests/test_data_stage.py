@@ -382,9 +382,11 @@ BATCH = st.fixed_dictionaries(
 
 
 @settings(max_examples=25)
-@given(st.lists(BATCH, min_size=1, max_size=4), st.booleans())
-def test_the_store_is_what_plain_python_says(tmp_path_factory, batches, small):
+@given(st.lists(BATCH, min_size=1, max_size=4), st.booleans(), st.booleans())
+def test_the_store_is_what_plain_python_says(tmp_path_factory, batches, small, many):
     with pytest.MonkeyPatch.context() as patch:
+        if many:  # rows go through files
+            patch.setattr(loading, "_FEW", 0)
         if small:  # every bound is met at once
             patch.setattr(loading, "_ROWS_A_PART", 1)
             patch.setattr(comparing, "_ROWS_AT_ONCE", 1)

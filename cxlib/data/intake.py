@@ -134,7 +134,8 @@ class Intake:
         self._count_people(staged)
         self._find_strangers(staged)
         stage.compare(staged)
-        full = feed.whole and table.name in source.full_extract
+        lost = sum(read.unreadable for read in feed.files.values())  # whose keys nobody knows: they may well be there
+        full = feed.whole and table.name in source.full_extract and not lost
         stage.delete(staged, query.deletes or None, full, source.id)
         stage.count_late(staged, self._closed(staged))
         staged.touched = stage.touched(staged)

@@ -29,7 +29,7 @@ def compare(staged: Staged) -> None:
             _compare_within(staged, months)
         # A key that holds the time lies in no other month.
         if staged.table.time and staged.table.time not in staged.table.key:
-            _compare_elsewhere(staged, [month for month in staged.files if month not in known])
+            _compare_elsewhere(staged, [month for month in staged.fresh if month not in known])
     staged.counts["accepted"] = sum(staged.fresh.values())
 
 

@@ -12,12 +12,13 @@ from cxlib.contract import TIMESTAMP, Column
 from cxlib.data.rules import UPDATED, Rule, judged, typed
 from cxlib.data.sources import name, reason, text
 from cxlib.data.stage.months import at_once, copy
-from cxlib.data.stage.staged import BATCH, MONTH, SOURCE, WHOLE, Files, Staged
+from cxlib.data.stage.staged import BATCH, MONTH, SOURCE, WHOLE, Staged
 from cxlib.errors import SourceError
 
 # Steps of a query plan that are cheap to take twice: what is made of anything else is kept.
 _CHEAP = {"PROJECTION", "FILTER", "UNION", "READ_PARQUET", "SEQ_SCAN", "TABLE_SCAN", "DUMMY_SCAN", "EMPTY_RESULT"}
 _ROWS_A_PART = 5_000_000  # that are ranked at once
+_FEW = 1_500_000  # rows that are better kept at hand than written, where most of them will meet stored ones
 
 
 def load(staged: Staged, rules: Sequence[Rule], timezone: str) -> None:
@@ -35,15 +36,15 @@ def load(staged: Staged, rules: Sequence[Rule], timezone: str) -> None:
     try:
         _keep(staged)
         rows_in, slices = _slices(staged)
+        staged.few = staged.has_old and rows_in <= _FEW
         repeated = _settle_repeated(staged)
-        staged.files = _write(staged, slices, repeated is not None)
+        _write(staged, slices, repeated is not None)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         raise SourceError(f"{staged.table.name}: {reason(error)}", hint="Nothing was written.") from None
-    staged.fresh = {month: sum(rows for _, rows in files) for month, files in staged.files.items()}
     duplicated = repeated or 0
     rejected = rows_in - sum(staged.fresh.values()) - duplicated
     staged.counts |= {"rows_in": rows_in, "rejected": rejected, "duplicated": duplicated}
-    staged.connection.execute(f"CREATE VIEW {staged.new} AS FROM {staged.brought(staged.files)}")
+    staged.connection.execute(f"CREATE VIEW {staged.new} AS FROM {staged.brought(staged.fresh)}")
 
 
 def judge(staged: Staged, rows: str = "") -> str:
@@ -125,19 +126,23 @@ def _settle_repeated(staged: Staged) -> int | None:
     return count - stay
 
 
-def _write(staged: Staged, slices: list[str], settled: bool) -> Files:
-    """Write the rows that are to stay into month files."""
+def _write(staged: Staged, slices: list[str], settled: bool) -> None:
+    """Write the rows that are to stay into month files, or into a table where there are few."""
     repeated, won = staged.relation("repeated"), staged.relation("won")
     once = f"(SELECT * FROM {staged.view} ANTI JOIN {repeated} ON {_hash(staged)} = h)" if settled else ""
     rows = f"SELECT {_columns(staged)} FROM ({judge(staged, once)}) WHERE NOT _bad"
     if settled:
         rows += f" UNION ALL FROM {won}"
-    files: Files = {}
-    for number, part in enumerate(slices):
-        files |= copy(staged.connection, f"SELECT * FROM ({rows}) WHERE {part}", staged.folder / f"new-{number}")
+    if staged.few:
+        staged.connection.execute(f"CREATE TABLE {staged.relation('rows')} AS {rows}")
+        staged.fresh = staged.by_month(staged.relation("rows"))
+    else:
+        for number, part in enumerate(slices):
+            of_part = f"SELECT * FROM ({rows}) WHERE {part}"
+            staged.files |= copy(staged.connection, of_part, staged.folder / f"new-{number}")
+        staged.fresh = {month: sum(rows for _, rows in files) for month, files in staged.files.items()}
     for relation in (repeated, won):
         staged.connection.execute(f"DROP TABLE IF EXISTS {relation}")
-    return files
 
 
 def _columns(staged: Staged) -> str:
@@ -151,7 +156,9 @@ def _columns(staged: Staged) -> str:
     )
     values = [(column, name(f"t:{column}")) for column in table.names]
     listed = ", ".join(f"{sql} AS {name(column)}" for column, sql in [*values, *lineage, (UPDATED, updated)])
-    month = _month(name(f"t:{table.time}")) if table.time else text(WHOLE)
+    time = name(f"t:{table.time}")
+    month = f"strftime({time}, '%Y-%m')" if staged.few else _month(time)
+    month = month if table.time else text(WHOLE)
     return f"{listed}, {month} AS {MONTH}"
 
 

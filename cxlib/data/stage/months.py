@@ -62,7 +62,7 @@ def write(staged: Staged) -> Files:
     Files
         Month -> its whole new content; no file where nothing is left of it.
     """
-    ready = {month for month, _ in staged.touched if month not in staged.old_months and month not in staged.partial}
+    ready = staged.files.keys() - set(staged.old_months) - staged.partial
     files: Files = {month: staged.files[month] if month in ready else [] for month, _ in staged.touched}
     mixed = [one for one in staged.touched if one[0] not in ready]
     for number, months in enumerate(groups(mixed, _ROWS_A_COPY, at_once(staged.connection))):

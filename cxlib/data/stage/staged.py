@@ -39,6 +39,7 @@ class Staged:
     old_months: Sequence[str] = ()  # that the store holds, oldest first
     held: Callable[[Collection[str]], str] = lambda _: ""  # months -> SQL for what the store holds of them
     counts: dict[str, int] = field(default_factory=dict)
+    few: bool = False  # accepted rows lie in the table `rows`, and not in files
     files: Files = field(default_factory=dict)  # of the accepted rows
     fresh: dict[str, int] = field(default_factory=dict)  # month -> accepted rows that are to be stored
     partial: set[str] = field(default_factory=set)  # months of which only the rows in `kept` are to be stored
@@ -88,12 +89,14 @@ class Staged:
         """Count rows by month."""
         return dict(self.connection.execute(f"SELECT {MONTH}, count(*) FROM {rows} GROUP BY 1").fetchall())
 
-    def within(self, months: Sequence[str]) -> str:
+    def within(self, months: Collection[str]) -> str:
         """Return an SQL condition for rows of some months."""
         return f"{MONTH} IN ({', '.join(map(text, months))})" if months else "false"
 
     def brought(self, months: Collection[str]) -> str:
         """Return SQL for the accepted rows of some months."""
+        if self.few:
+            return f"(FROM {self.relation('rows')} WHERE {self.within(months)})"
         files = [path for month in months for path, _ in self.files.get(month, ())]
         if files:
             return f"(SELECT {self.stored}, {MONTH} FROM {month_files(files)})"
