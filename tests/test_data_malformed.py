@@ -224,7 +224,11 @@ def placed(report: IngestReport, said: str, root: Path) -> None:
             assert one.place in said
 
 
-@pytest.mark.parametrize("number", range(COUNT))
+# Each kind of damage once; the others take a minute.
+NUMBERS = [pytest.param(n, marks=[pytest.mark.slow] if n >= len(mutator.KINDS) else []) for n in range(COUNT)]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_a_malformed_file_is_accounted_for(number, bases, bench):
     mutant = mutator.mutant(bases, number, SEED)
     result, report = bench.ingest(mutant.base.name, mutant.name, mutant.content)

@@ -126,12 +126,12 @@ def test_real_date_cells_are_moments_in_the_zone_whatever_the_pattern(tmp_path):
 
 def test_several_workbooks_are_one_table_by_column_name(tmp_path):
     book(tmp_path / "a-1.xlsx", One=[["id", "x"], [1, 2]])
-    book(tmp_path / "a-2.xlsx", One=[["y", "id"], [3, 4]])
+    book(tmp_path / "a-2.xlsx", One=[["y", "id", "X"], [3, 4, 5]])
     with opened(tmp_path, path="a-*.xlsx", format="excel", columns=("id",)) as found:
         run = found.connection.execute
         assert run('SELECT id, x, y, _file, _row FROM "one placed"').fetchall() == [
             ("1", "2", None, "a-1.xlsx", 2),
-            ("4", None, "3", "a-2.xlsx", 2),
+            ("4", "5", "3", "a-2.xlsx", 2),
         ]
 
 

@@ -63,7 +63,10 @@ def test_a_quoted_newline_starts_no_row(tmp_path, end):
     assert rows(tmp_path, f'id,word{end}1,"a{end}b, c"{end}2,d{end}') == [("1", f"a{end}b, c"), ("2", "d")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-be", "UTF8"])
+ENCODINGS = ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-be", "utf-32", "UTF8"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_the_encoding_is_the_declared_one(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes("città,n\nSão Paulo,1\n".encode(encoding))
     source = Source(id="toy", title="Toy", licence="none", files={"one": File(path="a.csv", encoding=encoding)})
@@ -94,6 +97,15 @@ def test_a_glob_is_one_table_by_column_name(tmp_path):
             ("x-1.csv", 1, 0),
             ("x-2.csv", 2, 1),
         ]
+
+
+def test_columns_of_several_files_are_one_whatever_their_case(tmp_path):
+    for name, content in {"x-1.csv": "Id,A\n1,2\n", "x-2.csv": "a,ID,b\n4,3,5\n"}.items():
+        (tmp_path / name).write_text(content)
+    source = Source(id="toy", title="Toy", licence="none", files={"x/y": File(path="x-*.csv")})
+    with open_source(source, tmp_path) as found:
+        assert [name for name, *_ in found.connection.execute('DESCRIBE "x/y"').fetchall()] == ["Id", "A", "b"]
+        assert found.connection.execute('FROM "x/y"').fetchall() == [("1", "2", None), ("3", "4", "5")]
 
 
 def test_lines_before_the_header_and_headers_of_several_rows(tmp_path):

@@ -130,10 +130,26 @@ def test_every_fault_of_a_source_is_said_at_once(tmp_path):
         (b"PAR1\x15\x00", "(it looks like Parquet: say format: parquet for it)"),
         (b"\0id,score\n1,2\n", "its header holds NUL bytes: it is damaged, or not utf-8"),
         (b'id,"score\n1,2\n', "the quotes of its header (row 1) are broken"),
+        (b"x" * 200_000 + b",score\n1,2\n", "its header (row 1) is none: field larger than field limit"),
+        (b"x," * 6_000 + b"\n1,2\n", "has 6,001 columns, more than any export"),
         (b"\nid,score\n1,2\n", "row 1 is blank, where its header should be; say how many lines to skip"),
         (b"id,score\n" + "1,\u00e9\n".encode("latin-1") * 10, "no letter beyond ASCII in it is utf-8; say its"),
     ],
-    ids=["semicolons", "tabs", "utf-16", "gzip", "zip", "xls", "parquet", "nul", "quotes", "blank", "latin-1"],
+    ids=[
+        "semicolons",
+        "tabs",
+        "utf-16",
+        "gzip",
+        "zip",
+        "xls",
+        "parquet",
+        "nul",
+        "quotes",
+        "long",
+        "wide",
+        "blank",
+        "latin-1",
+    ],
 )
 def test_a_file_of_another_make_is_recognised(tmp_path, content, said):
     (tmp_path / "a.csv").write_bytes(content)
@@ -200,6 +216,13 @@ def test_reading_stops_before_the_disk_is_full(tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("id\n1\n")
     monkeypatch.setattr("cxlib.data.reading.stream._LEAST_FREE", 1 << 62)
     with pytest.raises(OSError, match="No space left on device"), open_source(source(a=File(path="a.csv")), tmp_path):
+        pass
+
+
+def test_an_error_of_the_reader_itself_is_not_blamed_on_the_file(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    monkeypatch.setattr("cxlib.data.reading.stream.parse", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError), open_source(source(a=File(path="a.csv")), tmp_path):
         pass
 
 

@@ -109,6 +109,8 @@ def _placed(records: Records, columns: list[pa.Array], rejected: list[tuple[int,
     wrong = wrong if uneven is None else uneven.places
     if len(full) != len(columns[0]) + len(wrong):
         raise ValueError(f"{len(full)} rows were cut and {len(columns[0]) + len(wrong)} read: please report this")
+    if len(full) == count and not (len(wrong) or records.bad):  # as nearly always
+        return Rows(columns, full, [], None, count, 0, False)
     taken = np.searchsorted(records.starts, [at for at, _ in records.bad]).astype(np.int64)
     places = np.arange(count) + np.searchsorted(taken, np.arange(count), side="right")
     bad = [(int(at) + nth, row) for nth, (at, (_, row)) in enumerate(zip(taken, records.bad, strict=True))]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROW, FILE, OUT, COLUMN, REASON, TEXT = "cx row", "cx file", "cx out", "cx column", "cx reason", "cx text"
 KEPT_NAMES = (ROW, FILE, OUT, COLUMN, REASON, TEXT)  # columns that stand beside those of a file
+LINE = "line"  # the one column of plain lines
 LONGEST_TEXT = 2_000  # characters of an unreadable row that are kept
 
 

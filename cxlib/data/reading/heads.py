@@ -14,6 +14,7 @@ from cxlib.data.reading.salvage import Salvager, line_end
 from cxlib.errors import did_you_mean
 from cxlib.params.intake import File
 
+_MOST_COLUMNS = 5_000
 _DELIMITERS = (",", ";", "\t", "|")  # what an export may be split by, other than as declared
 
 
@@ -110,7 +111,10 @@ def _cells(record: bytes, file: File, row: int, *, broken: bool) -> list[str]:
         raise ValueError(
             _split_by(sign) if sign else f"the quotes of its header (row {file.skip + row + 1}) are broken"
         )
-    cells = next(csv.reader(io.StringIO(words, newline=""), delimiter=delimiter(file)), [])
+    try:
+        cells = next(csv.reader(io.StringIO(words, newline=""), delimiter=delimiter(file)), [])
+    except csv.Error as error:
+        raise ValueError(f"its header (row {file.skip + row + 1}) is none: {error}") from None
     if row == 0 and not "".join(cells).strip():
         raise ValueError(f"row {file.skip + 1} is blank, where its header should be; say how many lines to skip")
     return cells
@@ -158,6 +162,8 @@ def settle(found: list[str], file: File, where: str) -> tuple[list[str], list[st
     tuple of list of str
         The columns, and the faults.
     """
+    if len(found) > _MOST_COLUMNS:
+        return [], [f"{where} has {len(found):,} columns, more than any export; is its header where source.yml says?"]
     wanted = needed(file)
     small, columns, twice = {word.lower() for word in wanted}, [], []
     seen: set[str] = set()

@@ -7,11 +7,10 @@ import json
 import duckdb
 
 from cxlib.data.reading.cells import in_style
-from cxlib.data.reading.facts import COLUMN, FILE, REASON, ROW, TEXT
+from cxlib.data.reading.facts import COLUMN, FILE, LINE, REASON, ROW, TEXT
 from cxlib.data.reading.quoting import name, text
 from cxlib.params.intake import File
 
-LINE = "line"
 _MOST_KEYS = 2_000  # more are ids that stand as keys
 _MARKS = ", ".join(map(name, (ROW, FILE, COLUMN, REASON, TEXT)))
 

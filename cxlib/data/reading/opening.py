@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import count
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from cxlib.data.reading import jsonl, views, workbook
-from cxlib.data.reading.encoded import known, looks_like, utf8
-from cxlib.data.reading.facts import COLUMN, FILE, REASON, ROW, TEXT, Layout, Read
-from cxlib.data.reading.heads import Head, delimiter, read_head, settle, titles
-from cxlib.data.reading.packed import Part, blocks, parts, sha256
+from cxlib.data.reading.facts import COLUMN, FILE, LINE, REASON, ROW, TEXT, Read
+from cxlib.data.reading.heads import needed, settle, titles
+from cxlib.data.reading.packed import is_packed, sha256
 from cxlib.data.reading.quoting import name, path_text, text
 from cxlib.data.reading.relation import Relation, one_line
 from cxlib.data.reading.stream import TextFile, TextStream, schema_of, why
+from cxlib.data.reading.textfiles import of_one_spelling, text_files
 from cxlib.params.intake import File
 
 _SMALL = 64 << 20  # bytes of files whose rows keep their order; a larger file would take more memory for it
 _PATH, _ROW_NUMBER = "cx path", "file_row_number"  # what the engine tells of a row of Parquet
+_WRITING = "dictionary_size_limit 1000"  # ids and times are not worth a dictionary: a fifth of the work of writing
 _FAULTS = (OSError, ValueError, LookupError, duckdb.Error, pa.ArrowException)
 
 
@@ -44,6 +45,7 @@ class Opening:
     executor: Executor
     zone: str
     checksums: dict[Path, str | Future[str]] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def missing(self, alias: str, file: File) -> Read:
         """Make the views of an optional file that is not there."""
@@ -74,22 +76,30 @@ class Opening:
         """Return the name of a file relative to the folder."""
         return path.relative_to(self.folder).as_posix()
 
+    def _labelled(self, paths: list[Path]) -> list[tuple[Path, str]]:
+        """Return files with their names relative to the folder."""
+        return [(path, self.label(path)) for path in paths]
+
+    def _target(self) -> Path:
+        """Return a new name in the scratch folder."""
+        return self.scratch / f"{next(self.numbers)}.parquet"
+
     def _text(self, alias: str, file: File, paths: list[Path]) -> Read:
         """Open delimited text and plain lines."""
-        files, faults = self._text_files(alias, file, paths)
-        columns = list(dict.fromkeys(column for one in files for column in one.layout.columns))
+        files, faults = text_files(alias, file, self._labelled(paths))
+        files, columns = of_one_spelling(files)
         relation = self._relation(alias, file, dict.fromkeys(columns, "VARCHAR"), faults)
-        target = self.scratch / f"{alias}.parquet"
+        target = self._target()
         self._take(alias, files, columns, relation.sql, target)
         return self._stand(relation, [target], [(one.part.path, one.part.label) for one in files])
 
     def _jsonl(self, alias: str, file: File, paths: list[Path]) -> Read:
         """Open lines of JSON: once for their keys, once for their values."""
-        files, faults = self._text_files(alias, file, paths)
-        lines, target = self.scratch / f"{alias}-lines.parquet", self.scratch / f"{alias}.parquet"
+        files, faults = text_files(alias, file, self._labelled(paths))
+        lines, target = self._target(), self._target()
         if faults:
             raise UnfitError(faults)
-        self._take(alias, files, [jsonl.LINE], jsonl.judged, lines)
+        self._take(alias, files, [LINE], jsonl.judged, lines)
         source = f"read_parquet({path_text(lines)})"
         try:
             keys = jsonl.keys(self.connection, source)
@@ -119,15 +129,16 @@ class Opening:
                 continue
             columns, wrong = settle(titles(head.cells, file), file, where)
             faults += wrong
-            every += [column for column in columns if column not in every]
-            raw.append(self.scratch / f"{alias}-{number}.parquet")
+            small = {column.lower() for column in every}
+            every += [column for column in columns if column.lower() not in small]
+            raw.append(self._target())
             batches = workbook.sheet_batches(sheet, head, columns, columns, file, number)
             if not wrong:
                 self._drain(batches, schema_of(columns), lambda source: f"SELECT * FROM {source}", raw[-1], 0)
         relation = self._relation(alias, file, dict.fromkeys(every, "VARCHAR"), faults)
-        target = self.scratch / f"{alias}.parquet"
+        target = self._target()
         self._copy(relation.sql(_parquet_files(raw)), target, 0)
-        return self._stand(relation, [target], [(path, self.label(path)) for path in paths])
+        return self._stand(relation, [target], self._labelled(paths))
 
     def _parquet(self, alias: str, file: File, paths: list[Path]) -> Read:
         """Open Parquet where it lies, with its own types."""
@@ -149,33 +160,12 @@ class Opening:
         columns = ", ".join(map(name, relation.given))
         source = f"(SELECT {columns}, {marks} FROM {_parquet_files(paths, more=f', filename = {text(_PATH)}')})"
         self.connection.execute(f"CREATE VIEW {relation.all} AS {relation.sql(source)}")
-        return self._finish(relation, [(path, self.label(path)) for path in paths])
+        return self._finish(relation, self._labelled(paths))
 
     def _describe(self, paths: list[Path]) -> dict[str, str]:
         """Return the columns of Parquet files, with their types."""
         found = self.connection.execute(f"DESCRIBE SELECT * FROM {_parquet_files(paths)}").fetchall()
         return {column: kind for column, kind, *_ in found}
-
-    def _text_files(self, alias: str, file: File, paths: list[Path]) -> tuple[list[TextFile], list[str]]:
-        """Return the streams of text whose header is fit, and what is wrong with the others."""
-        files, faults = [], []
-        for path in paths:
-            try:
-                found = parts(path, self.label(path), file.member)
-            except _FAULTS as error:
-                faults.append(f"file {alias} ({self.label(path)}) cannot be read: {why(error)}")
-                continue
-            for part in found:
-                where = f"file {alias} ({part.label})"
-                try:
-                    head = _head(part, file)
-                except _FAULTS as error:
-                    faults.append(f"{where} cannot be read: {why(error)}")
-                    continue
-                layout, wrong = _layout(head, file, where)
-                faults += wrong
-                files.append(TextFile(part, head, layout))
-        return files, faults
 
     def _relation(self, alias: str, file: File, given: dict[str, str], faults: list[str]) -> Relation:
         """Return how the rows of an alias are read; raise with all that is wrong."""
@@ -192,7 +182,7 @@ class Opening:
     ) -> None:
         """Read text files into one Parquet file."""
         stream = TextStream(files, columns, self.executor, self.scratch)
-        size = sum(path.stat().st_size for path in {one.part.path for one in files})
+        size = sum(path.stat().st_size * (10 if is_packed(path) else 1) for path in {one.part.path for one in files})
         self._drain(stream.batches(), stream.schema, sql, target, size)
         if stream.full:
             raise stream.full
@@ -206,9 +196,20 @@ class Opening:
         self, batches: Iterator[pa.RecordBatch], schema: pa.Schema, sql: Callable[[str], str], target: Path, size: int
     ) -> None:
         """Write a stream of batches as Parquet."""
-        self.connection.register("cx stream", pa.RecordBatchReader.from_batches(schema, batches))
+        failed: list[Exception] = []
+
+        def watched() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from batches
+            except Exception as error:  # the engine would hand on its words only
+                failed.append(error)
+                raise
+
+        self.connection.register("cx stream", pa.RecordBatchReader.from_batches(schema, watched()))
         try:
             self._copy(sql(name("cx stream")), target, size)
+        except duckdb.Error as error:
+            raise (failed[0] if failed else error) from None
         finally:
             self.connection.unregister("cx stream")
 
@@ -216,7 +217,7 @@ class Opening:
         """Write rows as Parquet."""
         self.connection.execute(f"SET preserve_insertion_order = {'true' if size < _SMALL else 'false'}")
         try:
-            self.connection.execute(f"COPY ({sql}) TO {text(str(target))} (FORMAT parquet)")
+            self.connection.execute(f"COPY ({sql}) TO {text(str(target))} (FORMAT parquet, {_WRITING})")
         finally:
             self.connection.execute("SET preserve_insertion_order = false")
 
@@ -233,30 +234,9 @@ class Opening:
         return read
 
 
-def _head(part: Part, file: File) -> Head:
-    """Return the rows above the data of a stream of text."""
-    known(file.encoding)
-    found = blocks(part)
-    first = next(found, b"")
-    sign = looks_like(first)
-    if sign and not (sign.endswith("utf-16)") and known(file.encoding).startswith("utf-16")):
-        raise ValueError(f"it is not {file.encoding}; say its encoding in source.yml{sign}")
-    return read_head(utf8(chain([first], found), file.encoding), file)
-
-
-def _layout(head: Head, file: File, where: str) -> tuple[Layout, list[str]]:
-    """Return how a stream of text is cut, and what is wrong with its header."""
-    if file.format in ("text", "jsonl"):
-        return Layout((jsonl.LINE,), quoted=False, encoding=file.encoding), []
-    columns, faults = settle(titles(head.cells, file), file, where)
-    return Layout(tuple(columns), delimiter(file), encoding=file.encoding), faults
-
-
 def _columns_of(file: File) -> list[str]:
     """Return the columns that a file should have, where it has none to tell."""
-    from cxlib.data.reading.heads import needed
-
-    return ["line"] if file.format == "text" else needed(file) or ["nothing"]
+    return [LINE] if file.format == "text" else needed(file) or ["nothing"]
 
 
 def _nothing(columns: list[str], source: str) -> str:

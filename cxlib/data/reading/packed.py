@@ -30,6 +30,11 @@ class Part:
         return not self.member
 
 
+def is_packed(path: Path) -> bool:
+    """Say whether a file is an archive, by its name."""
+    return path.suffix.lower() in (".gz", ".zip")
+
+
 def parts(path: Path, label: str, member: str) -> list[Part]:
     """Return the streams of text in a file.
 

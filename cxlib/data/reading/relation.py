@@ -35,24 +35,13 @@ class Relation:
         return dict(self.given) | {cell.column: cell.kind for cell in self.cells}
 
     @property
-    def judged(self) -> bool:
-        """Say whether the values of a row decide what becomes of it."""
-        return bool(self.cells or self.file.leave_out)
-
-    @property
     def all(self) -> str:
         """The view of all rows, whatever becomes of them."""
         return name(f"{self.alias} all")
 
     def faults(self, connection: duckdb.DuckDBPyConnection, where: str) -> list[str]:
-        """Say which patterns and conditions of the source cannot be worked out."""
+        """Say which conditions of the source cannot be worked out."""
         found = []
-        for cell in self.cells:
-            empty = f"SELECT NULL::{self.given[cell.column]} AS {name(cell.column)}"
-            try:
-                connection.execute(f"SELECT {cell.value} FROM ({empty})")
-            except duckdb.Error as error:
-                found.append(f"{where}: times of {cell.column} cannot be read: {one_line(error)}")
         nothing = ", ".join(f"NULL::{kind} AS {name(column)}" for column, kind in self.columns.items())
         for reason, condition in self.file.leave_out.items():
             try:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from cxlib.errors import did_you_mean
 from cxlib.params.intake import File
 
 _ROWS_A_BATCH = 10_000
-_MOST_CELLS = 20_000_000  # a sheet is held in memory as a whole
+_MOST_CELLS = 10_000_000  # a sheet is held in memory as a whole, at some 110 bytes a cell
 _BLOCK, _LONGEST_TAG = 1 << 20, 512
 _OLD = b"\xd0\xcf\x11\xe0"  # .xls
 _REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Z]{1,3})(\d{1,7})["']""")
@@ -34,7 +35,7 @@ _DIGITS = 15  # that a workbook keeps of a number; what is longer has lost its e
 class Sheet:
     """One sheet that is open."""
 
-    rows: list[list[Any]]
+    rows: Iterator[list[Any]]
     errors: frozenset[tuple[int, int]]  # cells whose formula failed, counted from 0
 
 
@@ -58,7 +59,7 @@ def open_sheet(path: Path, file: File) -> Sheet:
             near = did_you_mean(title, book.sheet_names)
             raise ValueError(f"it has no sheet '{title}'{near or '; it has ' + ', '.join(book.sheet_names)}")
         errors = _errors(path, title) if members else frozenset()
-        return Sheet(list(book.get_sheet_by_name(title).iter_rows()), errors)
+        return Sheet(iter(book.get_sheet_by_name(title).iter_rows()), errors)
     except CalamineError as error:
         raise ValueError(f"it is no workbook that can be read: {error}") from None
 
@@ -146,7 +147,7 @@ def _member(archive: zipfile.ZipFile, title: str) -> str:
 
 
 def sheet_head(sheet: Sheet, file: File) -> Head:
-    """Return the rows above the data.
+    """Return the rows above the data, taking them from the sheet.
 
     Raises
     ------
@@ -154,11 +155,12 @@ def sheet_head(sheet: Sheet, file: File) -> Head:
         Where there are not as many.
     """
     end = file.skip + file.header_rows
-    if not sheet.rows:
+    above = list(islice(sheet.rows, end))
+    if end and not above:
         raise ValueError("it is empty")
-    if len(sheet.rows) < end:
+    if len(above) < end:
         raise ValueError(f"it ends before row {end}, which belongs to its header")
-    cells = [[words(cell) or "" for cell in row] for row in sheet.rows[file.skip : end]]
+    cells = [[words(cell) or "" for cell in row] for row in above[file.skip :]]
     if cells and not "".join(cells[0]).strip():
         raise ValueError(f"row {file.skip + 1} is blank, where its header should be; say how many lines to skip")
     return Head(cells, 0, end)
@@ -184,10 +186,11 @@ def sheet_batches(
     """
     schema = schema_of(every)
     styles = [file.numbers.get(column) for column in columns]
-    for begin in range(head.rows, len(sheet.rows), _ROWS_A_BATCH):
+    rows = enumerate(sheet.rows, start=head.rows)
+    while batch := list(islice(rows, _ROWS_A_BATCH)):
         good: list[tuple[int, list[str | None]]] = []
         bad: list[tuple[int, Bad]] = []
-        for index, row in enumerate(sheet.rows[begin : begin + _ROWS_A_BATCH], start=begin):
+        for index, row in batch:
             texts = [words(cell, style) for cell, style in zip(row, styles, strict=False)]
             texts += [None] * (len(columns) - len(texts))
             wrong = _wrong(index, texts, row, columns, sheet.errors)
