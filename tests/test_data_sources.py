@@ -130,7 +130,7 @@ def test_every_fault_of_a_source_is_said_at_once(tmp_path):
         (b"PAR1\x15\x00", "(it looks like Parquet: say format: parquet for it)"),
         (b"\0id,score\n1,2\n", "its header holds NUL bytes: it is damaged, or not utf-8"),
         (b'id,"score\n1,2\n', "the quotes of its header (row 1) are broken"),
-        (b"x" * 200_000 + b",score\n1,2\n", "its header (row 1) is none: field larger than field limit"),
+        (b"x" * 50_000 + b",score\n1,2\n", "its header (row 1) is none: a title longer than 10,000 letters"),
         (b"x," * 6_000 + b"\n1,2\n", "has 6,001 columns, more than any export"),
         (b"\nid,score\n1,2\n", "row 1 is blank, where its header should be; say how many lines to skip"),
         (b"id,score\n" + "1,\u00e9\n".encode("latin-1") * 10, "no letter beyond ASCII in it is utf-8; say its"),

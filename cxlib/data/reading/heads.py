@@ -15,6 +15,7 @@ from cxlib.errors import did_you_mean
 from cxlib.params.intake import File
 
 _MOST_COLUMNS = 5_000
+_LONGEST_TITLE = 10_000  # letters; questions of surveys are the longest, and shorter
 _DELIMITERS = (",", ";", "\t", "|")  # what an export may be split by, other than as declared
 
 
@@ -115,6 +116,8 @@ def _cells(record: bytes, file: File, row: int, *, broken: bool) -> list[str]:
         cells = next(csv.reader(io.StringIO(words, newline=""), delimiter=delimiter(file)), [])
     except csv.Error as error:
         raise ValueError(f"its header (row {file.skip + row + 1}) is none: {error}") from None
+    if max(map(len, cells), default=0) > _LONGEST_TITLE:
+        raise ValueError(f"its header (row {file.skip + row + 1}) is none: a title longer than {_LONGEST_TITLE:,} letters")
     if row == 0 and not "".join(cells).strip():
         raise ValueError(f"row {file.skip + 1} is blank, where its header should be; say how many lines to skip")
     return cells
