@@ -112,12 +112,13 @@ def _cells(record: bytes, file: File, row: int, *, broken: bool) -> list[str]:
         raise ValueError(
             _split_by(sign) if sign else f"the quotes of its header (row {file.skip + row + 1}) are broken"
         )
+    none = f"its header (row {file.skip + row + 1}) is none"
     try:
         cells = next(csv.reader(io.StringIO(words, newline=""), delimiter=delimiter(file)), [])
     except csv.Error as error:
-        raise ValueError(f"its header (row {file.skip + row + 1}) is none: {error}") from None
+        raise ValueError(f"{none}: {error}") from None
     if max(map(len, cells), default=0) > _LONGEST_TITLE:
-        raise ValueError(f"its header (row {file.skip + row + 1}) is none: a title longer than {_LONGEST_TITLE:,} letters")
+        raise ValueError(f"{none}: a title longer than {_LONGEST_TITLE:,} letters")
     if row == 0 and not "".join(cells).strip():
         raise ValueError(f"row {file.skip + 1} is blank, where its header should be; say how many lines to skip")
     return cells
