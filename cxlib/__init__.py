@@ -15,6 +15,12 @@ _NAMES = {
     "charts": "cxlib.show.charts",
     "tables": "cxlib.show.tables",
     "results": "cxlib.results",
+    "estimates": "cxlib.measure.estimates",
+    "changes": "cxlib.measure.changes",
+    "control": "cxlib.measure.control",
+    "sequential": "cxlib.measure.sequential",
+    "weights": "cxlib.measure.weights",
+    "Moments": "cxlib.measure.moments:Moments",
     "CxError": "cxlib.errors:CxError",
 }
 

@@ -181,6 +181,13 @@ DERIVED: dict[str, dict[str, Derived]] = {
     },
     "responses": {
         "delivered_late": Derived(BOOLEAN, ("responses.order_id", "orders.promised_at", "orders.delivered_at")),
+        # The survey questioned: see `measure.surveys`.
+        "sent_before_delivery": Derived(BOOLEAN, ("responses.order_id", "orders.delivered_at")),
+        "hours_to_answer": Derived(INTEGER, ("responses.invitation_id", "invitations.sent_at")),
+        "invitations_30_days": Derived(INTEGER, ("responses.customer_id", "invitations.sent_at")),
+        "days_since_last_answer": Derived(INTEGER, ("responses.customer_id",)),
+        "answers_of_survey": Derived(INTEGER, ("responses.customer_id",)),
+        "straight_lined": Derived(BOOLEAN, ("responses.customer_id",)),
         **_of_touchpoint("responses"),
     },
     "interactions": {

@@ -20,7 +20,7 @@ COLUMNS: tuple[str, ...] = (*TEXT, *NUMBERS, *STATE)
 
 OK, SUPPRESSED, TOO_FEW, UNDEFINED = "ok", "suppressed", "too_few", "undefined"
 STATUSES = (OK, SUPPRESSED, TOO_FEW, UNDEFINED)
-COMPARISONS = ("level", "difference", "relative", "share", "index", "test")
+COMPARISONS = ("level", "difference", "relative", "mix", "rate", "share", "index", "test")
 VERDICTS = ("", "moved", "not shown", "could not have been seen")
 
 _TEXT_TYPE = pd.Series(["x"], dtype="str").dtype

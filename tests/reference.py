@@ -9,6 +9,7 @@ import ast
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -116,6 +117,7 @@ def rows_of(table: str, tables: Tables, touchpoints: Mapping[str, Touchpoint]) -
         if table == "responses":
             order = [one for one in tables.get("orders", []) if one["order_id"] == row.get("order_id")]
             row["delivered_late"] = _late(order[0]) if order else None
+            row |= _surveyed(row, tables)
         if table == "invitations":
             answers = tables.get("responses", [])
             row["responded"] = any(one["invitation_id"] == row["invitation_id"] for one in answers)
@@ -131,6 +133,49 @@ def rows_of(table: str, tables: Tables, touchpoints: Mapping[str, Touchpoint]) -
             earlier = sorted(case, key=lambda o: (o["started_at"], o["interaction_id"]))
             row["contact_of_case"] = 1 if row["case_id"] is None else earlier.index(row) + 1
     return rows
+
+
+def _surveyed(row: Row, tables: Tables) -> Row:
+    """Return what a response says of its survey, one loop a question."""
+    sent, orders, every = tables.get("invitations", []), tables.get("orders", []), tables["responses"]
+    given = tables.get("all responses", every)
+    named, customer, at = row.get("invitation_id"), row.get("customer_id"), _second(row["responded_at"])
+    invitation = next((one for one in sent if one["invitation_id"] == named), None)
+    asked = invitation["sent_at"] if invitation else None if named else row["responded_at"]
+    order_id = row.get("order_id") or (invitation or {}).get("order_id")
+    arrived = next((one["delivered_at"] for one in orders if one["order_id"] == order_id), None)
+    found: Row = dict.fromkeys(
+        ("sent_before_delivery", "hours_to_answer", "invitations_30_days", "days_since_last_answer",
+         "answers_of_survey", "straight_lined")
+    )  # fmt: skip
+    if asked and arrived:
+        found["sent_before_delivery"] = asked < arrived
+    if invitation:
+        found["hours_to_answer"] = (at - _second(asked)) // timedelta(hours=1)
+    whom = invitation["customer_id"] if invitation else None if named else customer
+    if whom:
+        ages = [_second(asked) - _second(one["sent_at"]) for one in sent if one["customer_id"] == whom]
+        found["invitations_30_days"] = sum(timedelta(0) <= age < timedelta(days=30) for age in ages)
+    mine = [one for one in given if customer and one.get("customer_id") == customer]
+    before = [(one["responded_at"], one["response_id"]) for one in mine if one["instrument"] == row["instrument"]]
+    before = [one for one in before if one < (row["responded_at"], row["response_id"])]
+    if before:
+        found["days_since_last_answer"] = (at - _second(max(before)[0])) // timedelta(days=1)
+    if named or customer:
+        key = _survey_key(row)
+        scores = [one["score"] for one in every if _survey_key(one) == key and one["score"] is not None]
+        found["answers_of_survey"] = len(scores)
+        found["straight_lined"] = len(set(scores)) == 1 if len(scores) >= 3 else None
+    return found
+
+
+def _survey_key(row: Row) -> tuple[Any, ...]:
+    named = row.get("invitation_id")
+    return (named,) if named else (None, row.get("customer_id"), row["responded_at"])
+
+
+def _second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
 
 
 def _order_key(row: Row) -> tuple[datetime, str]:
@@ -188,31 +233,90 @@ def _selected(
     return found
 
 
+@dataclass
+class Cell:
+    """The rows of one period and level: y and x of every customer who counts, and the rows they came from."""
+
+    people: dict[str, tuple[Decimal, Decimal]]
+    known: list[Any]
+    missing: int
+    x: Decimal | None = None  # where it is a constant of the period
+
+    @property
+    def sums(self) -> dict[str, float]:
+        """The columns of a plan."""
+        pairs = list(self.people.values())
+        x = sum((x for _, x in pairs), Decimal(0)) if self.x is None else self.x
+        return {
+            "rows": len(self.known), "missing": self.missing, "clusters": len(pairs),
+            "y": float(sum(y for y, _ in pairs)), "x": float(x), "y2": float(sum(_decimal(y) ** 2 for y in self.known)),
+        } | products(self, self, ("yy", "xy", "xx"))  # fmt: skip
+
+
+def products(one: Cell, other: Cell, names: Sequence[str] = ("yy", "xy", "yx", "xx")) -> dict[str, float]:
+    """Return the sums over the customers of both cells of products of their sums."""
+    both = [(one.people[who], other.people[who]) for who in one.people if who in other.people]
+    place = {"y": 0, "x": 1}
+    return {name: float(sum(a[place[name[0]]] * b[place[name[1]]] for a, b in both)) for name in names}
+
+
+def cells(
+    metric: Metric, tables: Tables, periods: Sequence[Period], *, timezone: str, segments: Sequence[Segment] = (),
+    touchpoints: Mapping[str, Touchpoint] | None = None, rolling: int = 1,
+) -> dict[tuple[str, str], Cell]:  # fmt: skip
+    """Return the cells of each period, or of the `rolling` periods that end with it, by period and level."""
+    groups = _groups(metric, tables, periods, timezone, segments, touchpoints or {}, rolling)
+    found = {}
+    if isinstance(metric.denominator, Part):
+        found = _over_part(metric, metric.denominator, groups, periods, timezone, segments, tables, touchpoints or {},
+                           rolling)  # fmt: skip
+    else:
+        for key, group in groups.items():
+            found[key] = _cell(metric, group)
+    if metric.denominator == "calendar_days":
+        days = {period.label: sum((p.next_day - p.first_day).days for p in period.last(rolling)) for period in periods}
+        for (period, _), cell in found.items():
+            cell.x, cell.people = Decimal(days[period]), {who: (y, Decimal(0)) for who, (y, _) in cell.people.items()}
+    return {(period, " x ".join(levels) or "all"): cell for (period, levels), cell in found.items()}
+
+
 def measure(
     metric: Metric, tables: Tables, periods: Sequence[Period], *, timezone: str, segments: Sequence[Segment] = (),
-    touchpoints: Mapping[str, Touchpoint] | None = None,
+    touchpoints: Mapping[str, Touchpoint] | None = None, rolling: int = 1,
 ) -> dict[tuple[str, ...], dict[str, float]]:  # fmt: skip
     """Return {(period, level): sums}, or {(period, level, value): counts} for a quantile, as `plans.plan` does."""
-    places = touchpoints or {}
-    rows = _selected(
-        metric.table, metric.time, metric.filter, metric.window_days, periods, timezone, segments, tables, places,
-        metric.cluster,
-    )  # fmt: skip
-    groups: dict[tuple[str, tuple[str, ...]], list[tuple[str, Any, Any]]] = defaultdict(list)
-    for period, levels, who, row in rows:
-        groups[period, levels].append((who, *_numbers(metric, row)))
     if metric.kind == "quantile":
-        return _counted(groups)
-    days = {period.label: (period.next_day - period.first_day).days for period in periods}
-    if isinstance(metric.denominator, Part):
-        return _over_part(metric, metric.denominator, groups, periods, timezone, segments, tables, places)
-    found = {}
-    for (period, levels), group in groups.items():
-        sums = _summed(metric, group)
-        if metric.denominator == "calendar_days":
-            sums |= {"x": days[period], "xy": 0, "xx": 0}
-        found[period, " x ".join(levels) or "all"] = sums
-    return found
+        return _counted(_groups(metric, tables, periods, timezone, segments, touchpoints or {}, rolling))
+    found = cells(
+        metric, tables, periods, timezone=timezone, segments=segments, touchpoints=touchpoints, rolling=rolling
+    )  # fmt: skip
+    return {key: cell.sums for key, cell in found.items()}
+
+
+def _groups(
+    metric: Metric, tables: Tables, periods: Sequence[Period], timezone: str, segments: Sequence[Segment],
+    touchpoints: Mapping[str, Touchpoint], rolling: int,
+) -> dict[tuple[str, tuple[str, ...]], list[tuple[str, Any, Any]]]:  # fmt: skip
+    """Return (customer, y, x) of every row of each period and levels."""
+    groups: dict[tuple[str, tuple[str, ...]], list[tuple[str, Any, Any]]] = defaultdict(list)
+    for period, levels, who, row in _rolled(
+        periods, rolling, metric.table, metric.time, metric.filter, metric.window_days, timezone=timezone,
+        segments=segments, tables=tables, touchpoints=touchpoints, cluster=metric.cluster,
+    ):  # fmt: skip
+        groups[period, levels].append((who, *_numbers(metric, row)))
+    return groups
+
+
+def _rolled(
+    periods: Sequence[Period], rolling: int, table: str, when: str, kept: str, window: int, **rest: Any
+) -> list[tuple[str, tuple[str, ...], str, Row]]:
+    """Return each period's own rows, and those of the periods before it, under its label."""
+    return [
+        (period.label, *row[1:])
+        for period in periods
+        for part in period.last(rolling)
+        for row in _selected(table, when, kept, window, [part], **rest)
+    ]
 
 
 def _numbers(metric: Metric, row: Row) -> tuple[Any, Any]:
@@ -230,18 +334,16 @@ def _numbers(metric: Metric, row: Row) -> tuple[Any, Any]:
     return (None, None) if y is None or x is None else (y, x)
 
 
-def _summed(metric: Metric, group: list[tuple[str, Any, Any]]) -> dict[str, float]:
-    known = [(who, y, x) for who, y, x in group if y is not None]
-    per = defaultdict(lambda: [Decimal(0), Decimal(0)])
+def _cell(metric: Metric, group: list[tuple[str, Any, Any]]) -> Cell:
+    per = defaultdict(lambda: (Decimal(0), Decimal(0)))
+    known = [row for row in group if row[1] is not None]
     for who, y, x in known:
-        per[who][0] += _decimal(y)
-        per[who][1] = Decimal(1) if metric.denominator == "customers" else per[who][1] + _decimal(x)
-    return {
-        "rows": len(known), "missing": len(group) - len(known), "clusters": len(per),
-        "y": float(sum(y for y, _ in per.values())), "x": float(sum(x for _, x in per.values())),
-        "yy": float(sum(y * y for y, _ in per.values())), "xy": float(sum(x * y for y, x in per.values())),
-        "xx": float(sum(x * x for _, x in per.values())), "y2": float(sum(_decimal(y) ** 2 for _, y, _ in known)),
-    }  # fmt: skip
+        before = per[who]
+        per[who] = (
+            before[0] + _decimal(y),
+            Decimal(1) if metric.denominator == "customers" else before[1] + _decimal(x),
+        )
+    return Cell(dict(per), [y for _, y, _ in known], len(group) - len(known))
 
 
 def _decimal(value: Any) -> Decimal:
@@ -252,13 +354,13 @@ def _decimal(value: Any) -> Decimal:
 
 def _over_part(
     metric: Metric, part: Part, groups: Mapping[Any, Any], periods: Sequence[Period], timezone: str,
-    segments: Sequence[Segment], tables: Tables, places: Mapping[str, Touchpoint],
-) -> dict[tuple[str, ...], dict[str, float]]:  # fmt: skip
+    segments: Sequence[Segment], tables: Tables, places: Mapping[str, Touchpoint], rolling: int,
+) -> dict[Any, Cell]:  # fmt: skip
     shared = [number for number, segment in enumerate(segments) if segment.on == "customers"]
     below: dict[Any, dict[str, Decimal]] = defaultdict(dict)
-    for period, levels, who, row in _selected(
-        part.table, part.time, part.filter, 0, periods, timezone, [segments[n] for n in shared], tables, places,
-        metric.cluster,
+    for period, levels, who, row in _rolled(
+        periods, rolling, part.table, part.time, part.filter, 0, timezone=timezone,
+        segments=[segments[n] for n in shared], tables=tables, touchpoints=places, cluster=metric.cluster,
     ):  # fmt: skip
         people = part.value == "customers"
         x = 1 if people else evaluate(part.value, row)
@@ -268,19 +370,11 @@ def _over_part(
     keys = set(groups) | (set(below) if len(shared) == len(segments) else set())
     found = {}
     for period, levels in keys:
-        group = groups.get((period, levels), [])
+        cell = _cell(metric, groups.get((period, levels), []))
         under = below.get((period, tuple(levels[n] for n in shared)), {})
-        known = [(who, y) for who, y, _ in group if y is not None]
-        per: dict[str, Decimal] = defaultdict(Decimal)
-        for who, y in known:
-            per[who] += _decimal(y)
-        found[period, " x ".join(levels) or "all"] = {
-            "rows": len(known), "missing": len(group) - len(known), "clusters": len(set(per) | set(under)),
-            "y": float(sum(per.values())), "x": float(sum(under.values())),
-            "yy": float(sum(y * y for y in per.values())),
-            "xy": float(sum(y * under.get(who, Decimal(0)) for who, y in per.items())),
-            "xx": float(sum(x * x for x in under.values())), "y2": float(sum(_decimal(y) ** 2 for _, y in known)),
-        }  # fmt: skip
+        zero = Decimal(0)
+        people = {who: (cell.people.get(who, (zero, zero))[0], under.get(who, zero)) for who in {*cell.people, *under}}
+        found[period, levels] = Cell(people, cell.known, cell.missing)
     return found
 
 

@@ -126,6 +126,23 @@ def test_reasons_of_one_kind_are_counted_together(toy):
     assert refusals(toy.ingest()) == [("orders", "amount ... is below 0", 3)]
 
 
+def test_answers_with_scores_outside_their_scale_are_counted_by_month(tmp_path):
+    """By the month in the reporting timezone: 22:30 UTC of 30 September is October in Madrid. Not without a time."""
+    head = "response_id,responded_at,instrument,score,customer_id\n"
+    lines = ["1,2026-09-30 22:30:00,nps,11,c1", "2,2026-09-30 10:00:00,nps,-1,c1", "3,2026-10-02 10:00:00,csat,6,c2"]
+    lines += ["4,2026-10-02 10:00:00,csat,many,c2", "5,,nps,12,c1", "6,2026-10-02 10:00:00,nps,10,nobody"]
+    lines += ["7,2026-10-02 10:00:00,nps,10,c1"]
+    toy = Toy(tmp_path).put("customers", CUSTOMERS).put("responses", head + "\n".join(lines) + "\n")
+    params = toy.params.model_copy(
+        update={"workspace": toy.params.workspace.model_copy(update={"timezone": "Europe/Madrid"})}
+    )
+    report = ingest(toy.root, params, "toy", folder=toy.raw, today=TODAY)
+    assert counts(report, "responses")[4] == 6
+    with toy.open() as store:
+        assert store.snapshot.batch.out_of_range == {"2026-09": 1, "2026-10": 2}
+    assert Ledger.read(toy.root / "data" / "store")[-1].batch.out_of_range == {"2026-09": 1, "2026-10": 2}
+
+
 def test_a_mended_row_comes_in(toy):
     toy.put("orders", ORDERS + "o4,c1,2026-10-01,x\n")
     toy.ingest()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -257,8 +258,8 @@ class Walk:
 @pytest.mark.parametrize("name", ["add-a-source.md"])
 def test_a_page_can_be_walked_through(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does what the page says, in its order, sees what the page shows."""
-    for folder in ("metrics", "segments"):
-        (tmp_path / "params" / folder).mkdir(parents=True)
+    (tmp_path / "params" / "metrics").mkdir(parents=True)
+    shutil.copytree(ROOT / "params" / "segments", tmp_path / "params" / "segments")
     for file in ("workspace.yml", "touchpoints.yml"):
         (tmp_path / "params" / file).write_bytes((ROOT / "params" / file).read_bytes())
     monkeypatch.chdir(tmp_path)

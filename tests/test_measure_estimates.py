@@ -57,8 +57,49 @@ class TestShare:
         share = estimates.share(found["inputs"]["x"], found["inputs"]["n"], method=NAMES[method])
         expected = [max(0.0, found["expected"][f"{method}.{side}"]) for side in (1, 2)]
         assert limits(share) == pytest.approx(expected, rel=REL)
-        clipped = found["expected"][f"{method}.1"] < 0
-        assert share["note"].item() == ("limit clipped to the scale" if clipped else "")
+        note = "limit clipped to the scale" if found["expected"][f"{method}.1"] < 0 else ""
+        if expected[0] > share["estimate"].item():  # Jeffreys at 0 of 20
+            note = "the interval leaves out the estimate, as this method does at none and at all"
+        assert share["note"].item() == note
+
+    @pytest.mark.parametrize("name", ["prop_ci_0_20", "prop_ci_81_263"])
+    def test_adjusted_wald_is_agresti_coull_s(self, name: str, oracle: Oracle) -> None:
+        """Sauro and Lewis (2005), Proc. HFES 49: the adjusted Wald of usability is Agresti and Coull's (1998)."""
+        found = oracle(name)
+        share = estimates.share(found["inputs"]["x"], found["inputs"]["n"], method="adjusted-wald")
+        expected = [max(0.0, found["expected"][f"agresti_coull.{side}"]) for side in (1, 2)]
+        assert limits(share) == pytest.approx(expected, rel=REL)
+        assert share["method"].item() == "adjusted-wald"
+
+    @pytest.mark.parametrize("name", ["prop_ci_0_20", "prop_ci_81_263"])
+    def test_wald_of_statsmodels(self, name: str, oracle: Oracle) -> None:
+        """statsmodels proportion_confint(x, n, method="normal"); without width at 0 of 20, which is said."""
+        found = oracle(name)
+        share = estimates.share(found["inputs"]["x"], found["inputs"]["n"], method="wald")
+        assert limits(share) == pytest.approx(found["recomputed"]["statsmodels"]["normal"], abs=1e-12)
+        assert ("no width" in share["note"].item()) == (found["inputs"]["x"] == 0)
+
+    @pytest.mark.parametrize("method", ["agresti-coull", "adjusted-wald", "wald"])
+    @pytest.mark.parametrize("x", [1, 19])
+    def test_limits_that_leave_the_scale_are_clipped_and_said(self, method: str, x: int) -> None:
+        """Agresti and Coull (1998), section 4: 1 of 20 has a lower limit below 0, 19 of 20 an upper one above 1."""
+        found = estimates.share(x, 20, method=method)
+        assert limits(found)[0 if x == 1 else 1] == (0 if x == 1 else 1)
+        assert found["note"].item() == "limit clipped to the scale"
+
+    @given(st.integers(0, 40), st.integers(1, 40), st.sampled_from(sorted(intervals.SHARE_METHODS)))
+    def test_success_and_failure_change_places(self, x: int, rest: int, method: str) -> None:
+        """Brown, Cai and DasGupta (2001): all of these are equivariant; 1e-9: each is computed anew."""
+        one, other = estimates.share(x, x + rest, method=method), estimates.share(rest, x + rest, method=method)
+        assert limits(one) == pytest.approx([1 - limit for limit in limits(other)[::-1]], abs=1e-9)
+        assert one["note"].item() == other["note"].item()
+
+    @pytest.mark.parametrize("method", sorted(intervals.SHARE_METHODS))
+    def test_fewer_effective_answers_are_fewer_answers(self, method: str) -> None:
+        """Korn and Graubard (1998): 60 of 100 answers worth 50 have the interval of 30 of 50."""
+        worth, plain = estimates.share(60, 100, method=method, n_eff=50), estimates.share(30, 50, method=method)
+        assert limits(worth) == pytest.approx(limits(plain), rel=1e-12)
+        assert worth["method"].item() == f"{method}, cluster-robust n_eff"
 
     def test_a_number_that_is_missing_is_no_result(self) -> None:
         """Beside it stands a whole one; no row is `ok` without an estimate."""
@@ -152,6 +193,12 @@ class TestNps:
             assert -100 <= low <= high <= 100
             assert low <= found["estimate"].item() + 1e-9
             assert high >= found["estimate"].item() - 1e-9
+
+    def test_counts_of_weights_may_be_rounding_below_0(self) -> None:
+        """Weighted sums of a class that nobody is in leave -1e-17 as easily as 0."""
+        pd.testing.assert_frame_equal(estimates.nps(7, 3, -1e-16), estimates.nps(7, 3, 0))
+        with pytest.raises(UsageError, match="cannot be negative"):
+            estimates.nps(7, 3, -0.1)
 
     def test_all_promoters(self) -> None:
         """Wald has no width, and says so; the adjusted upper limit would pass 100, and says so."""

@@ -24,7 +24,7 @@ from cxlib.errors import UsageError
 from cxlib.expressions import parse
 from cxlib.measure import plans
 from cxlib.measure.compiler import compile_expression
-from cxlib.params import Metric, Segment
+from cxlib.params import Metric, Part, Segment
 from cxlib.periods import Period
 from tests import reference
 from tests.conftest import ROOT
@@ -105,30 +105,112 @@ def as_mapping(query: Any) -> dict[tuple[Any, ...], dict[str, float]]:
 
 def has(metric: Metric, segment: Segment) -> bool:
     """Return whether a metric's table has what a segment of events names."""
-    columns = {"column": segment.column} if segment.column else {"rule": "delivered_late"}
+    columns = {segment.column} if segment.column else set().union(*(parse(rule.when).columns for rule in segment.rules))
     derived = set(DERIVED.get(metric.table, {}))
-    return segment.on == "customers" or set(columns.values()) <= set(TABLES[metric.table].names) | derived
+    return segment.on == "customers" or columns <= set(TABLES[metric.table].names) | derived
 
 
 SEGMENTS = list(COMPANY.segments.values())
 CUTS = [(), *((one,) for one in SEGMENTS), *combinations(SEGMENTS, 2)]
 
 
+# One metric of each shape: score, condition, cents, people, days, a number per row without time, another table twice.
+SHAPES = (
+    "nps", "csat_top2", "average_order_value", "orders_per_customer", "touchpoint_volume", "churn_rate",
+    "complaint_rate", "contacts_per_order",
+)  # fmt: skip
+MONTHS = [Period.parse(label) for label in ("2026-02", "2026-03", "2026-09", "2026-10")]
+FEW = settings(max_examples=max(settings().max_examples // 8, 3), phases=[Phase.explicit, Phase.generate])
+
+
+def cuts_of(definition: Metric) -> list[tuple[Segment, ...]]:
+    return [cut for cut in CUTS if all(has(definition, segment) for segment in cut)]
+
+
 @pytest.mark.parametrize("name", sorted(COMPANY.metrics))
 def test_plan_equals_reference(name: str) -> None:
-    metric = COMPANY.metrics[name]
-    cuts = [cut for cut in CUTS if all(has(metric, segment) for segment in cut)]
+    definition = COMPANY.metrics[name]
 
     @settings(max_examples=settings().max_examples // 5, phases=[Phase.explicit, Phase.generate])
-    @given(company(), st.sampled_from(cuts), st.sets(st.sampled_from(PERIODS), min_size=1))
+    @given(company(), st.sampled_from(cuts_of(definition)), st.sets(st.sampled_from(PERIODS), min_size=1))
     def check(rows: Any, cut: Any, periods: Any) -> None:
-        expected = reference.measure(
-            metric, rows, sorted(periods), timezone=ZONE, segments=cut, touchpoints=COMPANY.touchpoints
-        )
-        query = plans.plan(
-            metric, as_tables(rows), list(periods), timezone=ZONE, segments=cut, touchpoints=COMPANY.touchpoints
-        )
-        assert as_mapping(query) == expected
+        rest = {"timezone": ZONE, "segments": cut, "touchpoints": COMPANY.touchpoints}
+        expected = reference.measure(definition, rows, sorted(periods), **rest)
+        assert as_mapping(plans.plan(definition, as_tables(rows), list(periods), **rest)) == expected
+
+    check()
+
+
+@pytest.mark.parametrize("name", [*SHAPES, "wait_p50"])
+def test_rolling_plan_equals_reference(name: str) -> None:
+    """Windows of several months, and of several quarters beside them; a customer of two months is one customer."""
+    definition = COMPANY.metrics[name]
+
+    @FEW
+    @given(company(), st.sampled_from(cuts_of(definition)), st.sets(st.sampled_from(PERIODS), min_size=1))
+    def check(rows: Any, cut: Any, periods: Any) -> None:
+        rest = {"timezone": ZONE, "segments": cut, "touchpoints": COMPANY.touchpoints, "rolling": 2}
+        expected = reference.measure(definition, rows, sorted(periods), **rest)
+        assert as_mapping(plans.plan(definition, as_tables(rows), list(periods), **rest)) == expected
+
+    check()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_overlaps_equal_reference(name: str) -> None:
+    """Every pair of cells of one level, product by product."""
+    definition = COMPANY.metrics[name]
+    pairs = [(one, other) for one in MONTHS for other in MONTHS if one > other]
+
+    @FEW
+    @given(company(), st.sampled_from(cuts_of(definition)), st.sets(st.sampled_from(pairs), min_size=1))
+    def check(rows: Any, cut: Any, asked: Any) -> None:
+        rest = {"timezone": ZONE, "segments": cut, "touchpoints": COMPANY.touchpoints}
+        cells = reference.cells(definition, rows, MONTHS, **rest)
+        expected = {}
+        for one, other in asked:
+            for (period, level), cell in cells.items():
+                before = cells.get((other.label, level))
+                both = len(set(cell.people) & set(before.people)) if before else 0
+                if period == one.label and before and both:
+                    sums = {"clusters": both, **reference.products(cell, before)}
+                    expected[one.label, other.label, level] = sums
+        found = plans.overlaps(definition, as_tables(rows), list(asked), **rest).to_pyarrow().to_pylist()
+        keys = ("period", "against", "level")
+        assert {tuple(row.pop(key) for key in keys): row for row in found} == expected
+
+    check()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_joint_sums_equal_reference(name: str) -> None:
+    """Every pair of cells once, each cell with itself as the plan has it, and the customers of each period."""
+    definition = COMPANY.metrics[name]
+    cuts = [cut for cut in cuts_of(definition) if not isinstance(definition.denominator, Part)
+            or len({segment.on for segment in cut}) < 2]  # fmt: skip
+
+    @FEW
+    @given(company(), st.sampled_from(cuts), st.sets(st.sampled_from(MONTHS), min_size=1, max_size=3))
+    def check(rows: Any, cut: Any, periods: Any) -> None:
+        rest = {"timezone": ZONE, "segments": cut, "touchpoints": COMPANY.touchpoints}
+        cells = reference.cells(definition, rows, sorted(periods), **rest)
+        found = plans.joint(definition, as_tables(rows), list(periods), **rest).to_pyarrow().to_pandas()
+        whole = (found["level"] == "all") & bool(cut)
+        people: dict[str, set[str]] = {}
+        for (period, _), cell in cells.items():
+            people.setdefault(period, set()).update(cell.people)
+        counted = dict(zip(found["period"][whole], found["clusters"][whole], strict=True))
+        assert not cut or all(counted.get(period, 0) == len(all_of) for period, all_of in people.items())
+        left = {frozenset((one, other)) for one in cells for other in cells}
+        for row in found[~whole].to_dict("records"):
+            keys = ((row["period"], row["level"]), (row["against"], row["against_level"]))
+            one, other = (cells[key] for key in keys)
+            left.remove(frozenset(keys))
+            expected = {"clusters": len(set(one.people) & set(other.people)), **reference.products(one, other)}
+            sums = one.sums if one is other else dict.fromkeys(("rows", "missing", "y", "x", "y2"), 0)
+            expected |= {column: sums[column] for column in ("rows", "missing", "y", "x", "y2")}
+            assert {column: row[column] for column in expected} == expected
+        assert not any(set.intersection(*(set(cells[key].people) for key in pair)) for pair in left)
 
     check()
 
@@ -221,6 +303,81 @@ def test_overlapping_and_separate_periods_are_served() -> None:
     assert found["2026-Q4", "all"]["yy"] == 64
 
 
+def test_a_quarter_is_the_window_of_its_months() -> None:
+    """Three months that end in December are the fourth quarter, customers of several months once."""
+    when = [datetime(2026, month, 15) for month in (9, 10, 10, 11, 12, 12)]
+    rows = [answer(n, at, n, "ann" if n % 2 else "bob") for n, at in enumerate(when)]
+    tables = as_tables({"responses": rows})
+    quarter = run(metric(), [Period.parse("2026-Q4")], responses=rows)["2026-Q4", "all"]
+    window = plans.plan(metric(), tables, [Period.parse("2026-12")], timezone=ZONE, rolling=3)
+    assert as_mapping(window)["2026-12", "all"] == quarter
+    assert quarter["clusters"] == 2
+
+
+def test_a_window_has_at_least_one_period() -> None:
+    with pytest.raises(UsageError, match="rolling over 0 periods"):
+        plans.plan(metric(), as_tables({"responses": []}), [OCTOBER], timezone=ZONE, rolling=0)
+
+
+def test_quantiles_have_no_products() -> None:
+    definition = metric(kind="quantile", value="score", numerator="")
+    with pytest.raises(UsageError, match="is a quantile"):
+        plans.joint(definition, as_tables({"responses": []}), [OCTOBER], timezone=ZONE)
+    with pytest.raises(UsageError, match="is a quantile"):
+        plans.overlaps(definition, as_tables({"responses": []}), [(OCTOBER, OCTOBER.previous())], timezone=ZONE)
+
+
+def test_joint_sums_have_one_kind_of_denominator() -> None:
+    """Region cuts the customers below the line, the touchpoint does not: no x would be the whole's."""
+    cut = [COMPANY.segments["region"], COMPANY.segments["touchpoint"]]
+    with pytest.raises(UsageError, match="one segment cuts both sides"):
+        plans.joint(
+            COMPANY.metrics["complaint_rate"], as_tables({name: [] for name in TABLES}), [OCTOBER], timezone=ZONE,
+            segments=cut, touchpoints=COMPANY.touchpoints,
+        )  # fmt: skip
+
+
+FAMILIES = [family for family in plans.families(list(COMPANY.metrics.values())) if len(family) > 1]
+FAMILIES.append(tuple(
+    metric(id=f"{kind}{number}", kind=kind, table="orders", time="ordered_at", filter="", numerator=text,
+           denominator=below)
+    for number, (kind, text, below) in enumerate([
+        ("ratio", "amount", "units"), ("ratio", "amount", "customers"), ("ratio", "units", "amount"),
+        ("rate", "1", "calendar_days"), ("mean", "units", ""), ("share", "delivered_late", ""), ("ratio", "1", "1"),
+    ])
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family[0].id)
+def test_metrics_together_are_what_they_are_alone(family: Any) -> None:
+    cuts = [cut for cut in CUTS if all(has(family[0], segment) for segment in cut)]
+
+    @FEW
+    @given(company(), st.sampled_from(cuts), st.sets(st.sampled_from(PERIODS), min_size=1))
+    def check(rows: Any, cut: Any, periods: Any) -> None:
+        rest = {"timezone": ZONE, "segments": cut, "touchpoints": COMPANY.touchpoints}
+        tables = as_tables(rows)
+        found = plans.together(family, tables, list(periods), **rest).to_pyarrow().to_pylist()
+        each = {row.pop("metric"): {} for row in [dict(row) for row in found]}
+        for row in found:
+            each[row.pop("metric")][row.pop("period"), row.pop("level")] = row
+        for one in family:
+            assert each.get(one.id, {}) == as_mapping(plans.plan(one, tables, list(periods), **rest))
+
+    check()
+
+
+def test_only_metrics_of_one_family_are_taken_together() -> None:
+    """A filter, a denominator elsewhere, a quantile: each needs rows of its own."""
+    tables = as_tables({"responses": []})
+    for others in ([metric(filter="score > 1")], [COMPANY.metrics["complaint_rate"]]):
+        with pytest.raises(UsageError, match="not sums of the same rows"):
+            plans.together([metric(), *others], tables, [OCTOBER], timezone=ZONE)
+    with pytest.raises(UsageError, match="not sums of the same rows: wait_p50"):
+        plans.together([COMPANY.metrics["wait_p50"]], tables, [OCTOBER], timezone=ZONE)
+    assert [len(family) for family in plans.families([metric(), metric(id="n"), COMPANY.metrics["wait_p50"]])] == [2, 1]
+
+
 class SparkOptions(Config):
     treat_nan_as_null: bool = False
 
@@ -231,19 +388,40 @@ def test_every_metric_compiles_for_every_engine(name: str, dialect: str, monkeyp
     """Without a server: the SQL of a plan by one segment, on the contract's own columns."""
     # Ibis registers this option when it loads the Spark backend, which needs Spark; its compiler does not.
     monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
+    query = plans.plan(
+        COMPANY.metrics[name], unbound(), PERIODS[2:4], timezone=ZONE, segments=[COMPANY.segments["region"]],
+        touchpoints=COMPANY.touchpoints,
+    )  # fmt: skip
+    assert "GROUP BY" in str(ibis.to_sql(query, dialect=dialect))
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "pyspark"])
+def test_products_and_windows_compile_for_every_engine(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metric over rows and one over another table, by a segment of customers and one of events."""
+    monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
+    tables, months = unbound(), PERIODS[2:4]
+    for segment in ("region", "touchpoint"):
+        rest = {
+            "timezone": ZONE, "segments": [COMPANY.segments[segment]], "touchpoints": COMPANY.touchpoints,
+        }  # fmt: skip
+        queries = [plans.together([COMPANY.metrics["ces_mean"], COMPANY.metrics["ces_net"]], tables, months, **rest)]
+        for definition in (COMPANY.metrics["ces_mean"], COMPANY.metrics["complaint_rate"]):
+            queries.append(plans.joint(definition, tables, months, **rest))
+            queries.append(plans.overlaps(definition, tables, [(months[1], months[0])], **rest))
+            queries.append(plans.plan(definition, tables, months, rolling=3, **rest))
+        assert all("GROUP BY" in str(ibis.to_sql(query, dialect=dialect)) for query in queries)
+
+
+def unbound() -> dict[str, Any]:
+    """Return the contract's tables without a database."""
     kinds = {
         "text": "string", "timestamp": "timestamp", "date": "date", "integer": "int64", "number": "float64",
         "money": "decimal(18, 2)", "boolean": "boolean",
     }  # fmt: skip
-    tables = {
+    return {
         table.name: ibis.table({column.name: kinds[column.type] for column in table.columns}, name=table.name)
         for table in TABLES.values()
     }
-    query = plans.plan(
-        COMPANY.metrics[name], tables, PERIODS[2:4], timezone=ZONE, segments=[COMPANY.segments["region"]],
-        touchpoints=COMPANY.touchpoints,
-    )  # fmt: skip
-    assert "GROUP BY" in str(ibis.to_sql(query, dialect=dialect))
 
 
 @pytest.mark.parametrize(

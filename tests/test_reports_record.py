@@ -53,7 +53,7 @@ def test_recorded_and_replayed_are_equal_without_store_or_params(
     again.record(frame)
     assert {path: path.read_bytes() for path in moved.rglob("*") if path.is_file()} == before
     assert "shown again" in capsys.readouterr().out
-    with pytest.raises(RunError, match="does not hold nps by region"):
+    with pytest.raises(RunError, match="does not hold the sums of nps by region"):
         again.measure("nps", by="region")
 
 
@@ -77,7 +77,8 @@ def test_small_cells_are_hidden_before_they_are_frozen(at_demo: Path, tmp_path: 
     assert len(small)
     assert small[list(results.NUMBERS)].isna().all(axis=None)
     assert not frame.duplicated(["period", "level", "comparison", "against"]).any()
-    (path,) = (tmp_path / "inputs" / "n").glob("average_order_value.region-plan.*.parquet")
+    paths = (tmp_path / "inputs" / "n").glob("average_order_value.region-plan.*.parquet")
+    (path,) = (one for one in paths if "overlap" not in one.name)
     frozen = pd.read_parquet(path)
     hidden = frozen["rows"].isna()
     numbers = [name for name in frozen if name not in ("metric", "period", "level")]

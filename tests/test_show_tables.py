@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -9,11 +11,13 @@ import pytest
 
 from cxlib import results
 from cxlib.errors import UsageError
+from cxlib.reports.page import clean
 from cxlib.reports.page import style as page_style
 from cxlib.show import tables
 from tests.show_frames import (
     LAST,
     METRICS,
+    MONTHS,
     TOUCHPOINTS,
     difference,
     history,
@@ -208,7 +212,7 @@ def test_a_verdict_has_word_and_shape(name: str, estimate: float, against: str, 
 def test_every_status_has_its_words_and_hides_n(status: str, said: str) -> None:
     frame = results.concat([history(["aov"]), difference("aov", "2026-09", 1.0, 0.5, "moved")])
     frame = with_status(frame, frame["period"] == LAST, status, "the workspace has no table orders")
-    value, n, target, before, year = _row(tables.scorecard(frame, METRICS), "Average order value")[1:]
+    value, n, target, before, year, _ = _row(tables.scorecard(frame, METRICS), "Average order value")[1:]
     assert value == said
     assert n == ""
     assert target == "no target"
@@ -231,6 +235,33 @@ def test_units_too_long_for_a_cell_stand_in_the_heading() -> None:
 
 def test_an_older_period_can_be_shown() -> None:
     assert "Scorecard, March 2026" in tables.scorecard(history(["nps"]), METRICS, "2026-03")
+
+
+def test_the_history_of_each_metric_stands_as_a_picture_in_words_too() -> None:
+    page = tables.scorecard(scorecard(), METRICS)
+    assert _Page(page).rows[0][-1] == "Last\u00a013\u00a0months"
+    assert page.count("<img alt=") == len(METRICS)
+    pictures = dict(
+        re.findall(r'<img alt="([^"]+)" width="112" height="40" src="data:image/svg\+xml;base64,([^"]+)">', page)
+    )
+    words = next(alt for alt in pictures if alt.startswith("Average order value"))
+    assert words.startswith("Average order value, October 2025 to October 2026: €")
+    drawn = base64.b64decode(pictures[words]).decode("utf-8")
+    assert f"<title>{words}</title>" in drawn
+    assert 'role="img"' in drawn
+
+
+def test_one_period_has_no_history() -> None:
+    frame = history(["nps"], MONTHS[-1:])
+    assert _Page(tables.scorecard(frame, METRICS)).rows[0][-1] == "Since October 2025"
+    assert "<img" not in tables.scorecard(frame, METRICS)
+    few = history(["nps"], MONTHS[-3:])
+    assert _Page(tables.scorecard(few, METRICS)).rows[0][-1] == "Last\u00a03\u00a0months"
+
+
+def test_what_cleans_a_page_leaves_the_pictures() -> None:
+    page = tables.scorecard(scorecard(), METRICS)
+    assert clean(page).count('src="data:image/svg+xml;base64,') == len(METRICS)
 
 
 # -- by level

@@ -86,3 +86,35 @@ def test_amounts_are_in_the_currency_of_the_data() -> None:
     frame = level_rows("aov", [LAST], [174.92], 34.8, [169])
     said = words.headline(frame, METRICS, PERIOD, currency="BRL", locale="en")
     assert said == ["Average order value: R$ 174.92, likely R$ 140.12 to R$ 209.72."]
+
+
+def split(**more: object) -> pd.DataFrame:
+    """A fall of 7.1 points, of which the mix took 18.9: what `decomposition.explain` returns, in short."""
+    about = {"metric": "nps", "segment": "source", "n": 2560.0, "period": LAST, "against": "2025-10"} | more
+    rows = [("difference", "all", -7.1, 6.2), ("mix", "all", -18.9, 3.3), ("rate", "all", 11.8, 6.0)]
+    rows += [("mix", "partner", -18.9, 3.3), ("rate", "partner", 11.8, 6.0)]
+    parts = [
+        results.frame(comparison=kind, level=level, estimate=e, conf_low=e - h, conf_high=e + h, p_value=0.001, **about)
+        for kind, level, e, h in rows
+    ]
+    own = {"metric": "nps", "period": ["2025-10", LAST], "n": 1000.0}
+    values = results.frame(estimate=[34.1, 27.0], conf_low=[29.3, 23.0], conf_high=[38.8, 31.0], **own)
+    shares = results.frame(
+        estimate=[0.07, 0.311], conf_low=[0.05, 0.28], conf_high=[0.09, 0.34], comparison="share", segment="source",
+        level="partner", **own,
+    )  # fmt: skip
+    return results.concat([*parts, values, shares])
+
+
+def test_the_reason_is_told_in_one_sentence() -> None:
+    moved = difference("nps", "2025-10", -7.1, 6.2, "moved")
+    assert words.reason(results.concat([moved, split()]), METRICS) == (
+        "Net Promoter Score fell 7.1 points against October 2025 (+34.1 to +27.0): a different mix by source took 18.9 "
+        "points, above all partner (7.0 % to 31.1 % of the answers); like for like it rose 11.8 points."
+    )
+
+
+def test_no_reason_without_one_decomposition() -> None:
+    assert words.reason(history(), METRICS) == ""
+    assert words.reason(results.concat([split(), split(segment="region")]), METRICS) == ""
+    assert words.reason(split(), {"csat_top2": METRICS["csat_top2"]}) == ""

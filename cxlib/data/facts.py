@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from cxlib.data import limits
 from cxlib.data.counts import Sample
 from cxlib.data.feeds import Feed
+from cxlib.data.rules import typed
 from cxlib.data.sources import name, text
 from cxlib.data.stage import SOURCE, Staged, is_date, newest
 from cxlib.params.models import Source
@@ -38,6 +39,23 @@ def gather(feed: Feed, staged: Iterable[Staged], source: Source, *, today: date 
         today=today,
         volumes={table: volume for table, volume in volumes.items() if volume is not None},
     )
+
+
+def out_of_range(staged: Iterable[Staged], refused: Mapping[str, str], timezone: str) -> dict[str, int]:
+    """Count the answers that were refused for a score outside its scale, by their month in a timezone.
+
+    A run tells their share; the rows themselves lie in the quarantine, which is not kept for ever.
+    """
+    table = "responses"
+    own = next((one for one in staged if one.table.name == table), None)
+    if own is None or table not in refused:
+        return {}
+    time = next(column for column in own.table.columns if column.name == own.table.time)
+    moment = typed(time, own.given.get(time.name), own.timezone)
+    month = f"strftime(timezone({text(timezone)}, timezone('UTC', {moment})), '%Y-%m')"
+    said = r"regexp_matches(reasons, '(^|; )score ''[^'']*'' is outside ')"
+    rows = f"SELECT {month} AS month, count(*) FROM {refused[table]} WHERE {said} AND {moment} IS NOT NULL"
+    return dict(own.connection.execute(f"{rows} GROUP BY 1 ORDER BY 1").fetchall())
 
 
 def _brought(staged: Staged) -> int:

@@ -88,10 +88,14 @@ class Intake:
             return replace(report, samples=facts.samples(staged, self.refused))
         aside = _put_aside(draft, self.root / QUARANTINE / batch.id)  # where it cannot be kept, nothing is written
         if self._write_all(staged):
-            batch = replace(batch, counts={one.table.name: one.counts for one in staged})
-            made = Ledger.commit(self.store, self.versions, batch, now=now)
+            made = Ledger.commit(self.store, self.versions, self._counted(batch, staged), now=now)
             report = replace(report, snapshot_id=made.id, changed=True)
         return replace(report, quarantine=aside)
+
+    def _counted(self, batch: Batch, staged: Sequence[Staged]) -> Batch:
+        """Return the batch with what came of its rows."""
+        beyond = facts.out_of_range(staged, self.refused, self.params.workspace.timezone)
+        return replace(batch, counts={one.table.name: one.counts for one in staged}, out_of_range=beyond)
 
     def _judge_all(self, feed: Feed, batch: str) -> list[Staged]:
         """Judge every table: who is who first, then the customers, since all others name them."""

@@ -26,6 +26,7 @@ class Batch:
     checksum: str
     files: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    out_of_range: dict[str, int] = field(default_factory=dict)  # month -> answers refused for a score outside its scale
     when: str = ""  # UTC, ISO 8601; the ledger writes it
 
 

@@ -43,12 +43,17 @@ def levels_of(segments: Sequence[Segment]) -> list[str]:
     return [f"_level{number}" for number, _ in enumerate(segments)]
 
 
-def counted_rows(side: Side) -> ir.Table:
-    """Return the rows that belong to a period: `_p` (its number), `_level0`..., `_cluster`, `y` and `x`."""
-    texts = {name: parse(text) for name, text in side.texts.items()}
+def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Table:
+    """Return the rows that belong to a period: `_p` (its number), `_level0`..., `_cluster`, `y` and `x`.
+
+    For `several` texts instead of the side's own there are `y0`, `x0`, `y1` and so on.
+    """
+    texts = {str(number): each for number, each in enumerate(several)} or {"": side.texts}
+    parsed = {after: {name: parse(text) for name, text in each.items()} for after, each in texts.items()}
+    every = [text for each in parsed.values() for text in each.values()]
     kept = parse(side.filter or "true")
     own = [segment for segment in side.segments if segment.on == "event"]
-    names = set(kept.columns).union(*(text.columns for text in texts.values()), *(columns_of(s) for s in own))
+    names = set(kept.columns).union(*(text.columns for text in every), *(columns_of(s) for s in own))
     rows = rows_of(side.table, names | ({side.time} if side.time else set()), side.tables, side.touchpoints)
     within = [side.spans.within(rows[side.time], side.window)] if side.time else []
     rows = rows if side.time else side.spans.cross(rows)
@@ -60,8 +65,12 @@ def counted_rows(side: Side) -> ir.Table:
         rows = with_customers(rows.mutate(_at=at.cast("timestamp")), customers, "_at", side.tables)
     said = side.spans.names(rows, side.time, side.window, period_names_of(side.segments))
     levels = {f"_level{i}": level_of(segment, rows, said) for i, segment in enumerate(side.segments)}
-    known = _named(side, rows, texts.values())
-    numbers = _numbers({name: compile_expression(text, known) for name, text in texts.items()}, side.texts)
+    known = _named(side, rows, every)
+    numbers = {
+        f"{name}{after}": value
+        for after, each in parsed.items()
+        for name, value in _numbers({n: compile_expression(t, known) for n, t in each.items()}, texts[after]).items()
+    }
     period = side.spans.number(rows[side.time], side.window) if side.time else rows._p
     return rows.select(_p=period, **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
 
@@ -74,6 +83,8 @@ def _named(side: Side, rows: ir.Table, texts: Collection[Expression]) -> dict[st
 
 def _numbers(values: dict[str, ir.Value], texts: Mapping[str, str]) -> dict[str, ir.Value]:
     """Return `y` and perhaps `x` of each row; a row that lacks either has neither."""
+    if not values:
+        return {}
     if "promoters" in values:
         up, down = (as_condition(values[name], texts[name]) for name in ("promoters", "detractors"))
         unknown = values["value"].isnull() | up.isnull() | down.isnull()
@@ -88,7 +99,7 @@ def _numbers(values: dict[str, ir.Value], texts: Mapping[str, str]) -> dict[str,
     return {name: ibis.ifelse(known, value, ibis.null(value.type())) for name, value in numbers.items()}
 
 
-def _exact(value: ir.NumericValue) -> tuple[ir.NumericValue, int]:
+def exact(value: ir.NumericValue) -> tuple[ir.NumericValue, int]:
     """Return a number as whole as it can be and the factor that it was multiplied by; doubles stay as they are."""
     kind = value.type()
     if kind.is_decimal():
@@ -100,17 +111,23 @@ def _exact(value: ir.NumericValue) -> tuple[ir.NumericValue, int]:
 def cells_of(side: Side) -> tuple[ir.Table, dict[str, int]]:
     """Sum per period, levels and customer: `_rows`, `_all`, `_y`, `_y2`, perhaps `_x`; and what y and x are times."""
     rows = counted_rows(side)
-    exact = {name: _exact(rows[name]) for name in ("y", "x") if name in rows.columns}
-    factors = {name: factor for name, (_, factor) in exact.items()}
-    sums = {f"_{name}": value.sum() for name, (value, _) in exact.items()}
-    y = exact["y"][0]
-    cells = rows.group_by(["_p", *levels_of(side.segments), "_cluster"]).aggregate(
-        _rows=rows.y.count(), _all=rows.count(), _y2=product(y, y).sum(), **sums
-    )
-    # Customers with nothing but missing answers keep their count of them.
-    zero = {name: ibis.coalesce(cells[name], 0) for name in ("_y2", *sums)}
-    cells = cells.mutate(**zero)
-    return cells, {"y": 1, "x": 1} | factors
+    sums, per = row_sums(rows, "")
+    cells = rows.group_by(["_p", *levels_of(side.segments), "_cluster"]).aggregate(_all=rows.count(), **sums)
+    return known_sums(cells), per
+
+
+def row_sums(rows: ir.Table, after: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return what is summed of the rows' `y` and `x` (with `after` behind the names), and what these are times."""
+    whole = {name: exact(rows[f"{name}{after}"]) for name in ("y", "x") if f"{name}{after}" in rows.columns}
+    y = whole["y"][0]
+    sums = {"_rows": rows[f"y{after}"].count(), "_y2": product(y, y).sum()}
+    sums |= {f"_{name}": value.sum() for name, (value, _) in whole.items()}
+    return sums, {"y": 1, "x": 1} | {name: factor for name, (_, factor) in whole.items()}
+
+
+def known_sums(cells: ir.Table) -> ir.Table:
+    """Return cells whose sums are 0 where all answers are missing; they keep their count of these."""
+    return cells.mutate(**{name: ibis.coalesce(cells[name], 0) for name in cells.columns if name[:2] in ("_y", "_x")})
 
 
 def product(one: Any, other: Any) -> Any:

@@ -1,41 +1,39 @@
-"""Differences, against another period or a target, and the verdict on each.
+"""Differences between periods, and between levels of one period, with the verdict on each.
 
-A difference is after minus before. Customers who answer in both periods are treated as if they were two: their
-covariance cannot be had from two separate sums, and where they are alike it makes these intervals too wide, not too
-narrow. `method` says so.
+A difference is after minus before, or the first level minus the second. Customers who answer on both sides make the two
+estimates covary: where the overlap is known, twice its covariance is subtracted; where it is not, both sides are
+treated as if they shared nobody, which makes intervals of like-minded returners too wide, not too narrow. `method` says
+which of the two was done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
-from statsmodels.stats.multitest import multipletests
 
 from cxlib import results
 from cxlib.errors import UsageError
-from cxlib.measure import estimates, intervals
+from cxlib.measure import estimates
+from cxlib.measure.decomposition import decompose
 from cxlib.measure.differences import mean_difference, nps_difference, rate_difference, share_difference
+from cxlib.measure.joint import Joint
 from cxlib.measure.moments import Moments, Numbers
+from cxlib.measure.overlap import Overlap
+from cxlib.measure.quantiles import Counts, counted_difference, quantile_difference
+from cxlib.measure.targets import to_target
+from cxlib.measure.verdicts import adjust, family, judge
 from cxlib.params import Metric, definition_hash
 
 __all__ = [
-    "adjust",
-    "between",
-    "judge",
-    "mean_difference",
-    "nps_difference",
-    "rate_difference",
-    "share_difference",
-    "to_target",
-]
+    "adjust", "between", "decompose", "family", "judge", "levels", "mean_difference", "nps_difference",
+    "quantile_difference", "rate_difference", "share_difference", "to_target",
+]  # fmt: skip
 
-_ADJUSTMENTS = {"bh": "fdr_bh", "holm": "holm", "bonferroni": "bonferroni"}
-_POWER = 0.8
-_SMALLEST = "smallest change that could be seen: "
+REST = "the rest"
+_KNOWN, _UNKNOWN = ", respondents of both periods allowed for", ", independent periods"
+_RECUR = "several values of one customer are treated as independent"
 
 
 def between(
@@ -43,6 +41,8 @@ def between(
     frame: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],
     *,
+    overlaps: pd.DataFrame | None = None,
+    relative: bool = False,
     confidence: float = 0.95,
     alpha: float = 0.05,
     min_n: int = 10,
@@ -59,6 +59,12 @@ def between(
         What `plans.plan` brought back, of one segment.
     pairs
         (period, against) labels: the difference is the first minus the second.
+    overlaps
+        What `plans.overlaps` brought back for these pairs: sums over the customers who answer in both periods. A pair
+        and level without a row shares nobody. Quantiles make no use of it.
+    relative
+        Add a row `comparison = "relative"` for each difference: after / before - 1 by the delta method. Not for NPS,
+        which passes through 0, nor for quantiles. It has no verdict: it is the same change in another unit.
     confidence
         Of the intervals.
     alpha
@@ -74,160 +80,90 @@ def between(
     -------
     pandas.DataFrame
         A result frame, `comparison = "difference"`, `against` the other period; one row per pair and level that either
-        side has. Where one side is missing, and for quantiles, rows are `undefined`.
+        side has, then the relative ones. Where one side is missing, rows are `undefined`.
     """
-    sides = _sides(metric, estimates.recorded(metric, frame, segment), pairs)
-    words = {"metric": metric.id, "segment": segment, "definition": definition or definition_hash(metric)}
-    words |= {name: sides[name].astype(str) for name in ("period", "level", "against")}
+    frame = estimates.recorded(metric, frame, segment)
+    sides = _sides(frame, pairs)
     if sides.empty:
         return results.empty()
+    words = {"metric": metric.id, "segment": segment, "definition": definition or definition_hash(metric)}
+    words |= {name: sides[name].astype(str) for name in ("period", "level", "against")}
+    least = max(min_n, metric.min_n or 0)
     if metric.kind == "quantile":
-        note = "the difference of two quantiles is not offered: compare their intervals"
-        return results.frame(**words, comparison="difference", status=results.UNDEFINED, note=note)
+        found, n = _quantiles(metric, frame, sides, confidence)
+        return judge(_stated(found, sides, n, least, words), [metric], alpha=alpha, confidence=confidence)
     after, before = (Moments.from_frame(_side(sides, suffix)) for suffix in ("", "_before"))
-    found = results.label(_difference(metric, before, after, confidence), **words)
-    absent = sides["rows"].isna() | sides["rows_before"].isna()
-    empty = sides["period"].where(sides["rows"].isna(), sides["against"]).map("no answers in {}".format)
-    status, note = found["status"].mask(absent, results.UNDEFINED), found["note"].mask(absent, empty)
-    n = [estimates.n_of(metric, side) for side in (after, before)]
-    least = np.fmin(np.fmin(*n), np.fmin(after.clusters, before.clusters))
-    found = results.conform(found.assign(status=status, note=note, n=n[0] + n[1]))
-    found = estimates.suppressed(found, least, max(min_n, metric.min_n or 0))
-    return judge(found, [metric], alpha=alpha, confidence=confidence)
+    correlation, both = _shared(after, before, _overlap(sides, overlaps))
+    rest = _UNKNOWN if overlaps is None else _KNOWN
+    found = _difference(metric, before, after, confidence, correlation, both)
+    n = np.stack([estimates.n_of(metric, side) for side in (after, before)])
+    found = _stated(found.assign(method=found["method"] + rest), sides, n, least, words)
+    found = judge(found, [metric], alpha=alpha, confidence=confidence)
+    if not relative or metric.kind == "nps":
+        return found
+    shared = {"correlation": correlation, "both": both}
+    ratio = mean_difference(before, after, scale="relative", confidence=confidence, **shared)
+    return results.concat([found, _stated(ratio.assign(method=ratio["method"] + rest), sides, n, least, words)])
 
 
-def to_target(
-    metric: Metric, level_frame: pd.DataFrame, *, confidence: float = 0.95, alpha: float = 0.05
+def levels(
+    metric: Metric,
+    joint: Joint,
+    pairs: Sequence[tuple[str, str]] | str = "rest",
+    *,
+    segment: str,
+    confidence: float = 0.95,
+    alpha: float = 0.05,
+    min_n: int = 10,
+    definition: str = "",
 ) -> pd.DataFrame:
-    """Compare a metric's estimates with its target.
+    """Compare levels of a segment within each period.
 
     Parameters
     ----------
     metric
-        The definition; without a target there are no rows.
-    level_frame
-        Rows of `estimates.from_moments` for this metric; others are passed over.
-    confidence
-        That the rows' intervals were made with.
-    alpha
-        Of the verdicts: here `moved` says that the level differs from the target.
+        The definition that the sums were made by; not a quantile, which has no sums.
+    joint
+        Sums of the levels with the products between them, of one or several periods.
+    pairs
+        (level, against): the difference is the first minus the second; or `rest`: each level against all others.
+    segment
+        Name of the dimension.
+    confidence, alpha, min_n, definition
+        As in `between`.
 
     Returns
     -------
     pandas.DataFrame
-        A result frame, `comparison = "difference"`, `against = "target"`: estimate and limits less the target. The
-        p-value is that of the score test for shares, exact for rates, t or z for the rest; quantiles have none.
-    """
-    own = (level_frame["metric"] == metric.id) & (level_frame["comparison"] == "level")
-    rows = level_frame[own].reset_index(drop=True)
-    if metric.target is None or rows.empty:
-        return results.empty()
-    shifted = {name: rows[name] - metric.target for name in ("estimate", "conf_low", "conf_high")}
-    p_value = _against_target(metric, rows, metric.target, confidence)
-    found = rows.assign(comparison="difference", against="target", p_value=p_value, **shifted)
-    return judge(results.conform(found), [metric], alpha=alpha, confidence=confidence)
-
-
-def judge(
-    frame: pd.DataFrame,
-    metrics: Iterable[Metric],
-    *,
-    alpha: float = 0.05,
-    confidence: float = 0.95,
-    method: str = "bh",
-) -> pd.DataFrame:
-    """Adjust the p-values of a family of differences and give each row its verdict.
-
-    Parameters
-    ----------
-    frame
-        A result frame. Its differences with a p-value are two families, other rows pass through: those from periods,
-        and those from targets. Most targets are missed or passed for certain, and one family would let these findings
-        pay for false ones among the periods.
-    metrics
-        Their definitions, for the change that matters.
-    alpha
-        `moved` where the adjusted p-value is below.
-    confidence
-        That the intervals were made with: their half width over z is the standard error of the power.
-    method
-        See `adjust`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With `p_adjusted` and `verdict`: `moved`, `not shown`, or `could not have been seen` where the smallest change
-        that so many answers show in 80 of 100 cases, in this family, exceeds `change_that_matters`; `note` names it.
-    """
-    known = {metric.id: metric for metric in metrics}
-    member = (frame["comparison"] == "difference") & frame["p_value"].notna()
-    adjusted = frame["p_adjusted"].to_numpy(dtype=float, copy=True)
-    cutoff = np.full(len(frame), alpha)
-    for family in (member & (frame["against"] == "target"), member & (frame["against"] != "target")):
-        adjusted[family] = adjust(frame.loc[family, "p_value"].to_numpy(dtype=float), method)
-        cutoff[family] = _next_cutoff(adjusted[family], alpha, method)
-    error = (frame["conf_high"] - frame["conf_low"]) / 2 / intervals.z_of(confidence)
-    smallest = (stats.norm.isf(cutoff / 2) + stats.norm.isf(1 - _POWER)) * error
-    matters = frame["metric"].map({name: metric.change_that_matters for name, metric in known.items()}).astype(float)
-    moved = adjusted < alpha
-    blind = member & ~moved & (smallest > matters)
-    verdict = np.select([~member, moved, blind], [frame["verdict"], "moved", "could not have been seen"], "not shown")
-    old = frame["note"].str.startswith(_SMALLEST)
-    note = frame["note"].mask(old, "")
-    free = blind & (note == "")
-    units = frame["metric"].map({name: metric.unit for name, metric in known.items()})
-    words = [f"{_SMALLEST}{_amount(value, unit)}" for value, unit in zip(smallest[free], units[free], strict=True)]
-    note[free] = words
-    return results.conform(frame.assign(p_adjusted=adjusted, verdict=verdict, note=note))
-
-
-def adjust(p_values: ArrayLike, method: str = "bh") -> NDArray[np.float64]:
-    """Adjust p-values for their number.
-
-    Parameters
-    ----------
-    p_values
-        Shape (m,); missing ones stay missing and do not count.
-    method
-        `bh` (Benjamini and Hochberg 1995, false discovery rate), `holm` or `bonferroni` (any false finding).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (m,), in the order given.
+        A result frame, `comparison = "difference"`, `against` the other level or `the rest`; the covariance of
+        customers who lie in both is subtracted. A pair of which a period lacks one level has no row there.
 
     Raises
     ------
     UsageError
-        For an unknown method, or a p-value outside 0 to 1.
+        For a quantile, a level that no period has, or anything but `rest` in place of pairs.
     """
-    if method not in _ADJUSTMENTS:
-        raise UsageError(f"'{method}' is no adjustment; there are {', '.join(_ADJUSTMENTS)}")
-    given = np.asarray(p_values, dtype=float)
-    if np.any((given < 0) | (given > 1)):
-        raise UsageError("a p-value lies between 0 and 1")
-    out, known = np.full(given.shape, np.nan), ~np.isnan(given)
-    if known.any():
-        out[known] = multipletests(given[known], method=_ADJUSTMENTS[method])[1]
-    return out
-
-
-def _next_cutoff(adjusted: Numbers, alpha: float, method: str) -> float:
-    """Return the p-value below which one more row of a family would have moved, the others as they are."""
-    found, size = int(np.count_nonzero(adjusted < alpha)), max(adjusted.size, 1)
-    steps = {"bh": (found + 1) / size, "holm": 1 / max(size - found, 1), "bonferroni": 1 / size}
-    return alpha * min(steps[method], 1.0)
-
-
-def _amount(value: float, unit: str) -> str:
-    """Write a change for people; shares in percentage points."""
-    return f"{100 * value:.1f} percentage points" if unit == "percent" else f"{value:.3g}"
-
-
-def _sides(metric: Metric, frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return one row per pair and level, the later period's sums beside the earlier one's (`_before`)."""
     if metric.kind == "quantile":
-        frame = frame[["period", "level", "rows"]].drop_duplicates(["period", "level"])
+        raise UsageError(f"levels of '{metric.id}' cannot be compared: a quantile has no sums")
+    cells = _against_rest(joint) if isinstance(pairs, str) and pairs == "rest" else _pairs(joint, pairs)
+    if not cells:
+        return results.empty()
+    labels = pd.DataFrame([names for names, *_ in cells], columns=["period", "level", "against"], dtype="str")
+    first, second = (_stacked([sums.moments(cell[k]) for _, sums, cell in cells]) for k in (0, 1))
+    correlation, both = _shared(first, second, _of_cells([(sums, cell) for _, sums, cell in cells]))
+    found = _difference(metric, second, first, confidence, correlation, both)
+    found = found.assign(method=found["method"] + ", customers of both allowed for")
+    n = np.stack([estimates.n_of(metric, side) for side in (first, second)])
+    sides = labels.assign(clusters=first.clusters, clusters_before=second.clusters, rows=n[0], rows_before=n[1])
+    words = {"metric": metric.id, "segment": segment, "definition": definition or definition_hash(metric)}
+    words |= {name: labels[name] for name in labels}
+    found = _stated(found, sides, n, max(min_n, metric.min_n or 0), words)
+    return judge(found, [metric], alpha=alpha, confidence=confidence)
+
+
+def _sides(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return one row per pair and level, the later period's sums beside the earlier one's (`_before`)."""
+    frame = frame.drop_duplicates(["period", "level"])  # a quantile's counts have several rows each
     places = {key: place for place, key in enumerate(zip(frame["period"], frame["level"], strict=True))}
     keys = sorted(
         (period, against, level)
@@ -247,52 +183,116 @@ def _side(sides: pd.DataFrame, suffix: str) -> pd.DataFrame:
     return pd.DataFrame({name: sides[f"{name}{suffix}"] for name in names})
 
 
-def _difference(metric: Metric, before: Moments, after: Moments, confidence: float) -> pd.DataFrame:
+def _stated(
+    found: pd.DataFrame, sides: pd.DataFrame, n: Numbers, min_n: int, words: dict[str, pd.Series | str]
+) -> pd.DataFrame:
+    """Name the rows, say which side is missing, and suppress the small ones; `n` holds both sides' answers, (2, m)."""
+    absent = sides["rows"].isna() | sides["rows_before"].isna()
+    empty = sides["period"].where(sides["rows"].isna(), sides["against"]).map("no answers in {}".format)
+    status, note = found["status"].mask(absent, results.UNDEFINED), found["note"].mask(absent, empty)
+    people = np.fmin(sides["clusters"].to_numpy(dtype=float), sides["clusters_before"].to_numpy(dtype=float))
+    found = results.conform(found.assign(status=status, note=note, n=n.sum(axis=0), **words))
+    return estimates.suppressed(found, np.fmin(np.fmin(n[0], n[1]), people), min_n)
+
+
+def _quantiles(
+    metric: Metric, frame: pd.DataFrame, sides: pd.DataFrame, confidence: float
+) -> tuple[pd.DataFrame, Numbers]:
+    """Return the differences of a quantile, and the answers of both sides, (2, m)."""
+    counts = []
+    for period in ("period", "against"):
+        keys = sides[[period, "level"]].set_axis(["period", "level"], axis=1).assign(cell=np.arange(len(sides)))
+        values = keys.merge(frame[["period", "level", "value", "rows"]], on=["period", "level"])
+        counts.append(Counts(values["cell"], values["value"], values["rows"], len(sides)))
+    found = counted_difference(counts[1], counts[0], metric.quantile, confidence=confidence)
+    n: Numbers = np.stack([side.n for side in counts])
+    people = sides[["clusters", "clusters_before"]].to_numpy(dtype=float).T
+    recur = (people < n).any(axis=0) & (found["note"] == "")
+    method = found["method"] + _UNKNOWN
+    return found.assign(note=found["note"].mask(recur, _RECUR), method=method), n
+
+
+def _difference(
+    metric: Metric, before: Moments, after: Moments, confidence: float, correlation: Numbers, both: Numbers
+) -> pd.DataFrame:
     """Apply the difference of a metric's kind."""
     n_eff = (before.effective_n, after.effective_n)
     if metric.kind == "share":
-        found = share_difference(
-            after.sums["y"], after.rows, before.sums["y"], before.rows, confidence=confidence, n_eff=n_eff[::-1]
+        new, old = (estimates.successes_of(side) for side in (after, before))
+        return share_difference(
+            new, after.rows, old, before.rows, confidence=confidence, n_eff=n_eff[::-1], correlation=correlation
         )
-    elif metric.kind == "nps":
-        sides = (estimates.promoters_of(before), estimates.promoters_of(after))
-        found = nps_difference(*sides, confidence=confidence, n_eff=n_eff)
-    elif metric.kind == "rate":
-        found = rate_difference(before, after, scale=metric.scale, confidence=confidence)
-    else:
-        found = estimates.scaled(mean_difference(before, after, confidence=confidence), metric.scale)
-    return found.assign(method=found["method"] + ", independent periods")
+    if metric.kind == "nps":
+        counts = (estimates.promoters_of(before), estimates.promoters_of(after))
+        return nps_difference(*counts, confidence=confidence, n_eff=n_eff, correlation=correlation, both=both)
+    if metric.kind == "rate":
+        shared = {"correlation": correlation, "both": both}
+        return rate_difference(before, after, scale=metric.scale, confidence=confidence, **shared)
+    found = mean_difference(before, after, confidence=confidence, correlation=correlation, both=both)
+    return estimates.scaled(found, metric.scale)
 
 
-def _against_target(metric: Metric, rows: pd.DataFrame, target: float, confidence: float) -> Numbers:
-    """Return the two-sided p-value of `estimate = target`."""
-    tests: dict[str, Callable[[], Numbers]] = {
-        "share": lambda: _normal(rows["estimate"], target, np.sqrt(target * (1 - target) / rows["n_eff"])),
-        # The centre of the adjusted Wald, so that the p-value and the interval agree.
-        "nps": lambda: _normal(rows["estimate"] * rows["n_eff"] / (rows["n_eff"] + 3), target, rows["std_error"]),
-        "rate": lambda: _poisson(rows, target, confidence),
-        "quantile": lambda: np.full(len(rows), np.nan),
-    }
-    return tests.get(metric.kind, lambda: _student(rows, target, confidence))()
+def _overlap(sides: pd.DataFrame, overlaps: pd.DataFrame | None) -> Overlap:
+    """Return the overlap of each row of `sides`; nobody where none is known."""
+    names, keys = ("clusters", "yy", "yx", "xy", "xx"), ["period", "against", "level"]
+    if overlaps is None or overlaps.empty:
+        return Overlap(**{name: np.zeros(len(sides)) for name in names})
+    places = {key: place for place, key in enumerate(zip(*(overlaps[key] for key in keys), strict=True))}
+    where = [places.get(key, -1) for key in zip(*(sides[key] for key in keys), strict=True)]  # -1: the 0 at the end
+    found = {name: np.append(overlaps[name].to_numpy(dtype=float), 0.0)[where] for name in names}
+    return Overlap(**{name: np.nan_to_num(numbers) for name, numbers in found.items()})
 
 
-def _normal(centre: pd.Series, target: float, error: pd.Series) -> Numbers:
+def _shared(first: Moments, second: Moments, overlap: Overlap) -> tuple[Numbers, Numbers]:
+    """Return the correlation of two sides' ratios, and how many customers they share."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 2 * stats.norm.sf(np.abs(centre - target) / error)
+        found = overlap.covariance(first, second) / np.sqrt(first.variance * second.variance)
+    return np.clip(np.where(np.isfinite(found), found, 0.0), -1, 1), overlap.clusters
 
 
-def _student(rows: pd.DataFrame, target: float, confidence: float) -> Numbers:
-    """Twice the tail of t; the degrees of freedom, customers - 1, are had back from the interval."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        half = (rows["conf_high"] - rows["estimate"]) / rows["std_error"]
-        freedom = special.stdtridf((1 + confidence) / 2, half)
-        return 2 * stats.t.sf(np.abs(rows["estimate"] - target) / rows["std_error"], freedom)
+Cell = tuple[tuple[str, str, str], Joint, tuple[int, int]]
 
 
-def _poisson(rows: pd.DataFrame, target: float, confidence: float) -> Numbers:
-    """Twice the smaller exact tail; the effective exposure is had back from the upper limit."""
-    events = rows["n_eff"].to_numpy(dtype=float)
-    expected = target * intervals.poisson_limits(events, confidence)[1] / rows["conf_high"].to_numpy(dtype=float)
-    above = np.where(events > 0, stats.gamma.cdf(expected, np.where(events > 0, events, 1)), 1.0)
-    below = stats.gamma.sf(expected, events + 1)
-    return np.minimum(1.0, 2 * np.minimum(above, below))
+def _against_rest(joint: Joint) -> list[Cell]:
+    """Return (period, level, `the rest`), the sums of both, and their places, for each cell that has others beside."""
+    found: list[Cell] = []
+    for period, cells in joint.keys.groupby("period", sort=True):
+        own = joint.take(cells.index.to_numpy())
+        for level in own.keys["level"] if len(cells) > 1 else ():
+            two = own.merge(np.where(own.keys["level"] == level, level, REST).tolist())
+            place = 0 if two.keys["level"].iloc[0] == level else 1
+            found.append(((str(period), level, REST), two, (place, 1 - place)))
+    return found
+
+
+def _pairs(joint: Joint, pairs: Sequence[tuple[str, str]] | str) -> list[Cell]:
+    """Return the same for named pairs of levels."""
+    if isinstance(pairs, str):
+        raise UsageError(f"'{pairs}' is neither 'rest' nor a list of pairs of levels")
+    unknown = sorted({level for pair in pairs for level in pair} - set(joint.keys["level"]))
+    if unknown:
+        raise UsageError(f"no period has the levels {', '.join(unknown)}")
+    places = {key: place for place, key in enumerate(zip(joint.keys["period"], joint.keys["level"], strict=True))}
+    return [
+        ((period, *pair), joint, (places[period, pair[0]], places[period, pair[1]]))
+        for period in sorted(set(joint.keys["period"]))
+        for pair in pairs
+        if all((period, level) in places for level in pair)
+    ]
+
+
+def _stacked(parts: Sequence[Moments]) -> Moments:
+    """Return moments of scalars as moments of arrays."""
+    return Moments(
+        np.array([part.rows for part in parts]),
+        np.array([part.clusters for part in parts]),
+        {name: np.array([part.sums[name] for part in parts]) for name in parts[0].sums},
+        {pair: np.array([part.products[pair] for part in parts]) for pair in parts[0].products},
+        np.array([part.squares for part in parts]),
+    )
+
+
+def _of_cells(cells: Sequence[tuple[Joint, tuple[int, int]]]) -> Overlap:
+    """Return the customers that both cells of each pair share."""
+    pick = lambda name, flip=False: np.array([getattr(j, name)[c[::-1] if flip else c] for j, c in cells])  # noqa: E731
+    return Overlap(pick("both"), pick("yy"), pick("xy", True), pick("xy"), pick("xx"))

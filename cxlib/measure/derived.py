@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from cxlib.contract import DERIVED, TABLES
 from cxlib.errors import CxError
 from cxlib.expressions import Expression, parse
+from cxlib.measure import surveys
 from cxlib.measure.compiler import as_condition, compile_expression
 from cxlib.params import Segment, Touchpoint
 
@@ -141,6 +142,8 @@ def _derive(
         orders = tables["orders"]
         late = orders.select(_order=orders.order_id, delivered_late=orders.delivered_at > orders.promised_at)
         rows = rows.left_join(late, rows.order_id == late._order).drop("_order")
+    if table == "responses":
+        rows = surveys.add(rows, wanted, tables)
     own = [name for name in wanted if name not in rows.columns]
     return rows.mutate(**{name: _own(name, rows, touchpoints) for name in own}) if own else rows
 

@@ -102,7 +102,7 @@ def estimate(metric: Metric, moments: Moments, confidence: float) -> pd.DataFram
     if metric.kind == "nps":
         return nps(*promoters_of(moments), confidence=confidence, n_eff=moments.effective_n)
     if metric.kind == "share":
-        return share(moments.sums["y"], moments.rows, confidence=confidence, n_eff=moments.effective_n)
+        return share(successes_of(moments), moments.rows, confidence=confidence, n_eff=moments.effective_n)
     if metric.kind == "rate":
         y, x, deff = moments.sums["y"], moments.sums["x"], moments.overdispersion
         found = rate(y, x, confidence=confidence, scale=metric.scale, deff=deff)
@@ -125,10 +125,22 @@ def scaled(found: pd.DataFrame, scale: float) -> pd.DataFrame:
     return found.assign(**{name: found[name] * scale for name in numbers})
 
 
+def successes_of(moments: Moments) -> Numbers:
+    """Return the successes among the rows, from sums of 0 and 1; with weights, as many as their share of the rows."""
+    return np.minimum(moments.sums["y"] * _per_row(moments), moments.rows)
+
+
 def promoters_of(moments: Moments) -> tuple[Numbers, Numbers, Numbers]:
-    """Return promoters, passives and detractors from sums of -1, 0 and 1."""
-    up, down = (moments.squares + moments.sums["y"]) / 2, (moments.squares - moments.sums["y"]) / 2
-    return up, moments.rows - up - down, down
+    """Return promoters, passives and detractors among the rows, from sums of -1, 0 and 1; see `successes_of`."""
+    half = _per_row(moments) / 2
+    up, down = (moments.squares + moments.sums["y"]) * half, (moments.squares - moments.sums["y"]) * half
+    return up, np.maximum(moments.rows - up - down, 0.0), down
+
+
+def _per_row(moments: Moments) -> Numbers:
+    """Return rows per weight, 1 where there are none."""
+    x = moments.sums["x"]
+    return np.divide(moments.rows, x, out=np.ones_like(x, dtype=float), where=np.asarray(x != 0))
 
 
 def _quantiles(metric: Metric, frame: pd.DataFrame, confidence: float) -> tuple[pd.DataFrame, NDArray[np.float64]]:

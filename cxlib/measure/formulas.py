@@ -16,6 +16,7 @@ from cxlib.measure.moments import Moments, Numbers
 
 _ROBUST = ", cluster-robust"
 _FLAT = "all answers are equal: the interval has no width"
+_BESIDE = "the interval leaves out the estimate, as this method does at none and at all"
 _CLIPPED, _NONE, _MISSING = "limit clipped to the scale", "no answers", "a number is missing"
 
 
@@ -34,8 +35,9 @@ def share(
     successes, n
         Counts, scalars or arrays of one shape.
     method
-        `wilson` (default), `wald`, `clopper-pearson`, `agresti-coull` or `jeffreys`; limits are clipped to [0, 1],
-        which `note` says.
+        `wilson` (default), `wald`, `clopper-pearson`, `agresti-coull` (or `adjusted-wald`, its name with Sauro and
+        Lewis 2005) or `jeffreys`. Limits that leave [0, 1] are clipped; `note` says so, and where they leave out the
+        estimate. What each covers: `tests/test_measure_coverage.py`.
     confidence
         Of the interval, between 0 and 1.
     n_eff
@@ -59,7 +61,8 @@ def share(
         p = np.where(size > 0, x / size, np.nan)
         error = np.sqrt(p * (1 - p) / effective)
     low, high = intervals.share_limits(p, effective, confidence, method)
-    note = np.where((low < 0) | (high > 1), _CLIPPED, np.where(low == high, _FLAT, ""))
+    note = np.where((low > p) | (high < p), _BESIDE, np.where(low == high, _FLAT, ""))
+    note = np.where((low < 0) | (high > 1), _CLIPPED, note)
     return _frame(
         size, p, error, np.clip(low, 0, 1), np.clip(high, 0, 1), method=_method(method, size, effective, " n_eff"),
         n_eff=effective, none=(np.isnan(p), np.where(size == 0, _NONE, _MISSING)), note=note,
@@ -99,11 +102,9 @@ def nps(
     UsageError
         For an unknown method, a confidence outside (0, 1), or a negative count.
     """
-    up, middle, down = _broadcast(promoters, passives, detractors)
+    up, middle, down = intervals.trinomial(promoters, passives, detractors)
     if method not in ("adjusted-wald", "wald"):
         raise UsageError(f"'{method}' is no method for NPS; there are adjusted-wald, wald")
-    if np.any((up < 0) | (middle < 0) | (down < 0)):
-        raise UsageError("promoters, passives and detractors cannot be negative")
     size = up + middle + down
     effective = size if n_eff is None else _broadcast(n_eff, size)[0]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -17,24 +17,21 @@ table alone: the denominator is the period's total, so that the levels add up to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
 from cxlib.errors import UsageError
-from cxlib.measure.cells import Side, cells_of, counted_rows, levels_of, product
-from cxlib.measure.derived import Tables, Undefined
-from cxlib.measure.spans import Spans, at_same_time
-from cxlib.params import Metric, Part, Segment, Touchpoint
+from cxlib.measure.cells import counted_rows, levels_of, product
+from cxlib.measure.crossed import joint, overlaps
+from cxlib.measure.derived import Undefined
+from cxlib.measure.sums import SUMS, Cells, Request, cells_for, gathered, matched, named
+from cxlib.measure.together import families, together
+from cxlib.params import Metric, Segment, Touchpoint
 from cxlib.periods import Period
 
-__all__ = ["SUMS", "Undefined", "plan"]
-
-# What a plan returns beside `period` and `level`, in this order.
-SUMS = ("rows", "missing", "clusters", "y", "x", "yy", "xy", "xx", "y2")
+__all__ = ["SUMS", "Undefined", "families", "joint", "overlaps", "plan", "together"]
 
 
 def plan(
@@ -45,6 +42,7 @@ def plan(
     timezone: str,
     segments: Sequence[Segment] = (),
     touchpoints: Mapping[str, Touchpoint] | None = None,
+    rolling: int = 1,
 ) -> ir.Table:
     """Build the query that brings a metric's moments.
 
@@ -62,6 +60,10 @@ def plan(
         None for the whole, or the dimensions to cut by, all at once: two give levels like `North x Pro`.
     touchpoints
         The taxonomy, for the derived columns `touchpoint_group`, `touchpoint_stage` and `digital`.
+    rolling
+        How many periods each period stands for: itself and those of its kind before it. A customer of several of them
+        is one customer, so the sums are those of one long period that bears the last one's label. Expressions and
+        levels that speak of the period mean each single one: twelve start cohorts are pooled, not followed for a year.
 
     Returns
     -------
@@ -79,93 +81,44 @@ def plan(
     UsageError
         Where an expression does not fit the types of its columns.
     """
-    groups = at_same_time(sorted(set(periods)), apart=bool(metric.time))
-    found = [_plan(metric, Spans(group, timezone), tables, tuple(segments), touchpoints or {}) for group in groups]
-    if not found:
-        raise UsageError(f"no period was asked for of metric '{metric.id}'")
-    both = reduce(lambda one, other: one.union(other), found)
-    return both.order_by(["period", "level", "value"] if metric.kind == "quantile" else ["period", "level"])
-
-
-def _plan(
-    metric: Metric,
-    spans: Spans,
-    tables: Tables,
-    segments: tuple[Segment, ...],
-    touchpoints: Mapping[str, Touchpoint],
-) -> ir.Table:
-    """Plan periods that do not overlap."""
-    side = Side(
-        metric.table, metric.time, metric.filter, metric.window_days, metric.cluster, segments, tables, touchpoints,
-        spans, _texts(metric),
-    )  # fmt: skip
+    request = Request(
+        metric, tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, rolling
+    )
     if metric.kind == "quantile":
-        return _values(counted_rows(side), side)
-    cells, factor = cells_of(side)
-    if not isinstance(metric.denominator, Part):
-        return _finish(_sums(cells, metric, spans, levels_of(segments)), spans, levels_of(segments), factor, factor_x=1)
-    return _with_part(metric, metric.denominator, side, cells, factor)
-
-
-def _texts(metric: Metric) -> dict[str, str]:
-    """Return the expressions of a metric's own table, by the name of the sum they feed."""
-    if metric.kind == "nps":
-        return {"value": metric.value, "promoters": metric.promoters, "detractors": metric.detractors}
-    if metric.kind in ("quantile", "share"):
-        return {"y": metric.value} if metric.kind == "quantile" else {"condition": metric.numerator}
-    texts = {"y": metric.numerator}
-    per_row = metric.denominator if isinstance(metric.denominator, str) else ""
-    return texts if per_row in ("", "1", "customers", "calendar_days") else texts | {"x": per_row}
-
-
-def _sums(cells: ir.Table, metric: Metric, spans: Spans, levels: list[str]) -> ir.Table:
-    """Sum the customers of each period and level."""
-    counts = (cells._rows > 0).cast("int64")
-    x = cells._x if "_x" in cells.columns else counts if metric.denominator == "customers" else cells._rows
+        return _values(request).order_by(["period", "level", "value"])
+    cells = cells_for(request)
+    found = _sums(cells) if cells.below is None else _with_part(cells, cells.below)
     if metric.denominator == "calendar_days":
-        x = counts * 0
-    found = cells.group_by(["_p", *levels]).aggregate(
-        rows=cells._rows.sum(), missing=(cells._all - cells._rows).sum(), clusters=counts.sum(), y=cells._y.sum(),
-        x=x.sum(), yy=product(cells._y, cells._y).sum(), xy=product(x, cells._y).sum(), xx=product(x, x).sum(),
-        y2=cells._y2.sum(),
+        found = found.mutate(x=cells.spans.days(found._p))
+    return _finish(found, cells).order_by(["period", "level"])
+
+
+def _sums(cells: Cells) -> ir.Table:
+    """Sum the customers of each period and level."""
+    own = cells.own
+    return own.group_by(["_p", *cells.levels]).aggregate(
+        rows=own._rows.sum(), missing=(own._all - own._rows).sum(), clusters=(own._rows > 0).cast("int64").sum(),
+        y=own._y.sum(), x=own._x.sum(), yy=product(own._y, own._y).sum(), xy=product(own._x, own._y).sum(),
+        xx=product(own._x, own._x).sum(), y2=own._y2.sum(),
     )  # fmt: skip
-    return found.mutate(x=spans.days(found._p)) if metric.denominator == "calendar_days" else found
 
 
-def _with_part(metric: Metric, part: Part, side: Side, cells: ir.Table, factor: dict[str, int]) -> ir.Table:
-    """Bring the denominator from its own table and match the two by customer."""
-    if not metric.cluster:
-        raise UsageError(f"metric '{metric.id}' has its denominator in another table: it needs a cluster to match by")
-    shared = tuple(segment for segment in side.segments if segment.on == "customers")
-    people = part.value == "customers"
-    value = {"y": "1" if people else part.value}
-    other, factor_x = cells_of(
-        replace(side, table=part.table, time=part.time, window=0, filter=part.filter, segments=shared, texts=value)
+def _with_part(cells: Cells, below: ir.Table) -> ir.Table:
+    """Put the denominator of another table under the numerator, customers matched."""
+    keys, ours = ["_p", *cells.places], ["_p", *cells.levels]
+    top = _numerator(cells, below)
+    bottom = below.group_by(keys).aggregate(
+        clusters=below.count(), x=below._x.sum(), xx=product(below._x, below._x).sum()
     )
-    ours, theirs = levels_of(side.segments), levels_of(shared)
-    places = dict(zip(theirs, [f"_level{side.segments.index(segment)}" for segment in shared], strict=True))
-    other = other.filter(other._rows > 0)
-    x = ibis.literal(1, "int64") if people else other._y
-    other = other.select("_p", "_cluster", _x=x, **{ours: theirs for theirs, ours in places.items()})
-    keys = ["_p", *places.values()]
-    top = _numerator(cells, other, keys, ours)
-    bottom = other.group_by(keys).aggregate(
-        clusters=other.count(), x=other._x.sum(), xx=product(other._x, other._x).sum()
-    )
-    if set(ours) != set(places.values()):
-        bottom = top.select("_p", *ours).distinct().inner_join(bottom, keys).select("_p", *ours, "clusters", "x", "xx")
-    both = _stack(top, bottom, ["_p", *ours])
-    return _finish(both, side.spans, ours, factor, factor_x=factor_x["y"])
+    if ours != keys:
+        bottom = top.select(*ours).distinct().inner_join(bottom, keys).select(*ours, "clusters", "x", "xx")
+    return _stack(top, bottom, ours)
 
 
-def _numerator(cells: ir.Table, other: ir.Table, keys: list[str], levels: list[str]) -> ir.Table:
+def _numerator(cells: Cells, below: ir.Table) -> ir.Table:
     """Sum the numerator, each customer beside what the denominator has of the same one."""
-    theirs = other.rename({f"{name}_": name for name in (*keys, "_cluster")})
-    same = [cells[name] == theirs[f"{name}_"] for name in (*keys, "_cluster")]
-    joined = cells.left_join(theirs, same)
-    alone = (joined._x.isnull() & (joined._rows > 0)).cast("int64")
-    joined = joined.mutate(_x=ibis.coalesce(joined._x, 0), _alone=alone)
-    return joined.group_by(["_p", *levels]).aggregate(
+    joined = matched(cells, below)
+    return joined.group_by(["_p", *cells.levels]).aggregate(
         rows=joined._rows.sum(), missing=(joined._all - joined._rows).sum(), clusters=joined._alone.sum(),
         y=joined._y.sum(), yy=product(joined._y, joined._y).sum(), xy=product(joined._x, joined._y).sum(),
         y2=joined._y2.sum(),
@@ -183,33 +136,28 @@ def _stack(top: ir.Table, bottom: ir.Table, keys: list[str]) -> ir.Table:
     return both.group_by(keys).aggregate(**{name: both[name].sum() for name in SUMS})
 
 
-def _finish(found: ir.Table, spans: Spans, levels: list[str], factor: dict[str, int], *, factor_x: int) -> ir.Table:
+def _finish(found: ir.Table, cells: Cells) -> ir.Table:
     """Name period and level, turn integers into doubles and cents into currency units."""
-    y, x = factor["y"], factor_x * factor["x"]
-    per = {"y": y, "x": x, "yy": y * y, "xy": x * y, "xx": x * x, "y2": y * y}
-    doubles = {name: found[name].cast("float64") for name in SUMS}
-    numbers = {name: sum_ / float(per[name]) if per.get(name, 1) != 1 else sum_ for name, sum_ in doubles.items()}
-    return found.select(period=spans.label(found._p), level=_named(found, levels), **numbers)
+    numbers = {name: cells.double(found[name], name) for name in SUMS}
+    return found.select(period=cells.spans.label(found._p), level=named(found, cells.levels), **numbers)
 
 
-def _named(found: ir.Table, levels: list[str]) -> ir.StringValue:
-    """Return `all`, the level, or `North x Pro`."""
-    if not levels:
-        return ibis.literal("all")
-    return reduce(lambda one, other: one.concat(" x ", other), [found[name] for name in levels])
-
-
-def _values(rows: ir.Table, side: Side) -> ir.Table:
+def _values(request: Request) -> ir.Table:
     """Count the rows per integer value of each period and level."""
-    levels = ["_p", *levels_of(side.segments)]
-    whole = rows.group_by(levels).aggregate(
-        missing=rows.y.isnull().sum(), clusters=rows._cluster.nunique(where=rows.y.notnull())
+    groups, levels = request.groups(), levels_of(request.segments)
+    rows = [counted_rows(request.side(group)) for group in groups]
+    people = [
+        one.group_by(["_p", *levels, "_cluster"]).aggregate(_rows=one.y.count(), _all=one.count()) for one in rows
+    ]
+    known = [one.filter(one.y.notnull()).mutate(value=_whole(one.y)) for one in rows]
+    often = [one.group_by(["_p", *levels, "value"]).aggregate(rows=one.count()) for one in known]
+    cells, counts, spans = gathered(people, groups, request), gathered(often, groups, request), request.spans(groups)
+    whole = cells.group_by(["_p", *levels]).aggregate(
+        missing=(cells._all - cells._rows).sum(), clusters=(cells._rows > 0).cast("int64").sum()
     )
-    known = rows.filter(rows.y.notnull()).mutate(value=_whole(rows.y))
-    counts = known.group_by([*levels, "value"]).aggregate(rows=known.count())
-    both = counts.inner_join(whole, levels)
+    both = counts.inner_join(whole, ["_p", *levels])
     numbers = {name: both[name].cast("float64") for name in ("value", "rows", "missing", "clusters")}
-    return both.select(period=side.spans.label(both._p), level=_named(both, levels[1:]), **numbers)
+    return both.select(period=spans.label(both._p), level=named(both, levels), **numbers)
 
 
 def _whole(value: Any) -> Any:

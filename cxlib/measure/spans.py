@@ -28,16 +28,15 @@ def at_same_time(periods: Sequence[Period], *, apart: bool) -> list[list[Period]
 
 
 class Spans:
-    """Periods in time order, numbered from 0."""
+    """Periods, numbered from 0; with `rolling` each stands for itself and those of its kind before it."""
 
-    def __init__(self, periods: Sequence[Period], timezone: str) -> None:
-        self.periods = list(periods)
+    def __init__(self, periods: Sequence[Period], timezone: str, rolling: int = 1) -> None:
+        self.periods, self.rolling = list(periods), rolling
         self.bounds = [period.bounds(timezone) for period in periods]
 
     def cross(self, rows: ir.Table) -> ir.Table:
         """Return every row beside every period: `_p`, its number, and its names."""
-        each = [self._row(number) for number in range(len(self.periods))]
-        return rows.cross_join(each[0] if len(each) == 1 else ibis.union(*each))
+        return rows.cross_join(_stack([self._row(number) for number in range(len(self.periods))]))
 
     def within(self, moment: Any, window: int) -> ir.BooleanValue:
         """Say whether a time, or a date, lies in any of the periods."""
@@ -54,7 +53,7 @@ class Spans:
     def _by_time(self, moment: Any, window: int, values: Sequence[Any], kind: str) -> ir.Value:
         """Return the value of the period of a time that lies in any."""
         ends = [moment < end for _, end in self._bounds(moment, window)]
-        return _first(ends, values, kind)
+        return pick(ends, [ibis.literal(value, type=kind) for value in values])
 
     def _bounds(self, moment: Any, window: int) -> list[tuple[Any, Any]]:
         """Return what a time, or a date, must lie between: local days for dates, their UTC bounds for times."""
@@ -65,7 +64,7 @@ class Spans:
         return [(start - back, end - back) for start, end in (days if kind.is_date() else self.bounds)]
 
     def _row(self, number: int) -> ir.Table:
-        """Return a table of one period; a union of such needs no temporary table on any engine."""
+        """Return a table of one period."""
         row = ibis.literal(number, type="int64").name("_p").as_table()
         return row.mutate(**{name: ibis.literal(found[number], type=kind) for name, kind, found in self._names()})
 
@@ -93,14 +92,31 @@ class Spans:
 
     def days(self, number: Any) -> ir.Value:
         """Return the calendar days of each number's period."""
-        return self._by_number(number, [(period.next_day - period.first_day).days for period in self.periods], "int64")
+        first = [period.previous(self.rolling - 1).first_day for period in self.periods]
+        days = [(period.next_day - start).days for period, start in zip(self.periods, first, strict=True)]
+        return self._by_number(number, days, "int64")
 
     def _by_number(self, number: Any, values: Sequence[Any], kind: str) -> ir.Value:
-        return _first([number == n for n in range(len(values))], values, kind)
+        known = [ibis.literal(value, type=kind) for value in values]
+        return pick([number == n for n in range(len(values))], known)
 
 
-def _first(conditions: Sequence[Any], values: Sequence[Any], kind: str) -> ir.Value:
+def numbers_table(**columns: Sequence[int]) -> ir.Table:
+    """Return a small table of whole numbers; a union of rows needs no temporary table on any engine."""
+    first, *others = columns
+    rows = []
+    for values in zip(*columns.values(), strict=True):
+        row = ibis.literal(values[0], "int64").name(first).as_table()
+        more = {name: ibis.literal(value, "int64") for name, value in zip(others, values[1:], strict=True)}
+        rows.append(row.mutate(**more) if more else row)
+    return _stack(rows)
+
+
+def _stack(rows: Sequence[ir.Table]) -> ir.Table:
+    return rows[0] if len(rows) == 1 else ibis.union(*rows)
+
+
+def pick(conditions: Sequence[Any], values: Sequence[Any]) -> ir.Value:
     """Return the value of the first condition that holds; the last is sure to."""
-    last = ibis.literal(values[-1], type=kind)
-    branches = [(met, ibis.literal(value, type=kind)) for met, value in zip(conditions[:-1], values[:-1], strict=True)]
-    return ibis.cases(*branches, else_=last) if branches else last
+    branches = list(zip(conditions[:-1], values[:-1], strict=True))
+    return ibis.cases(*branches, else_=values[-1]) if branches else values[-1]

@@ -29,6 +29,14 @@ class Checks(Model):
     min_rows: int = Field(1, ge=0)
 
 
+class Weighting(Model):
+    """Whom surveys are weighted to: the customers, by these segments, each weight within bounds of the mean one."""
+
+    segments: tuple[Name, ...] = ()
+    lowest: float = Field(0.2, gt=0, le=1)
+    highest: float = Field(5.0, ge=1)
+
+
 class Workspace(Model):
     """`workspace.yml`: what holds for every report of the company."""
 
@@ -44,6 +52,7 @@ class Workspace(Model):
     checks: Checks = Checks()
     limits: Limits = Limits()
     repeated_responses: Repeats = Repeats()
+    weighting: Weighting = Weighting()
     retention_days: int = Field(400, ge=1)  # how long `cx compact` leaves a snapshot alone
 
 
@@ -179,6 +188,7 @@ class Report(Model):
     notebooks: Names  # file names without .ipynb, in reading order
     metrics: Names
     segments: tuple[Name, ...] = ()
+    audit: tuple[Name, ...] = ()  # metrics that ask how well the survey itself was run
 
 
 class Experiment(Model):

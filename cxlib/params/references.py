@@ -82,8 +82,10 @@ def _timezone(draft: Draft, entry: Entry, key: Path_, name: str | None) -> None:
 
 
 def _workspace(draft: Draft, entry: Entry) -> None:
-    """Check the timezone, and that attributes are no columns of the contract."""
+    """Check the timezone, the segments of weighting, and that attributes are no columns of the contract."""
     _timezone(draft, entry, ("timezone",), entry.content.timezone)
+    if entry.content.weighting is not None:
+        _weighting(draft, entry)
     for name in entry.content.attributes or {}:
         if TABLES["customers"].column(name):
             draft.blame(
@@ -93,11 +95,23 @@ def _workspace(draft: Draft, entry: Entry) -> None:
             draft.blame(entry, ("attributes", name), f"'{name}' is not a column name: letters, digits and _", name)
 
 
+def _weighting(draft: Draft, entry: Entry) -> None:
+    """Check that surveys are weighted by segments of customers: nothing else has a population."""
+    names = entry.content.weighting.segments
+    _all_exist(draft, entry, ("weighting", "segments"), "segments", names)
+    for place, name in enumerate(names or ()):
+        found = draft.folders["segments"].get(name)
+        if found is not None and found.content is not None and found.content.on == "event":
+            message = f"'{name}' is a segment of events: weights need segments of customers"
+            draft.blame(entry, ("weighting", "segments", place), message, name)
+
+
 def _report(draft: Draft, entry: Entry) -> None:
     """Check that a report's notebooks, metrics and segments exist."""
     report = entry.content
     _all_exist(draft, entry, ("metrics",), "metrics", report.metrics)
     _all_exist(draft, entry, ("segments",), "segments", report.segments)
+    _all_exist(draft, entry, ("audit",), "metrics", report.audit)
     folder = report.folder or f"notebooks/{report.id}"
     found = [path.stem for path in sorted((draft.root / folder).glob("*.ipynb"))]
     for place, name in enumerate(report.notebooks or ()):

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from cxlib import results
+from cxlib.measure.audit import OUT_OF_RANGE
 from cxlib.reports import disclosure, page, places, provenance
 from cxlib.reports.build import Build, moment
 from cxlib.reports.context import Context, least
@@ -78,7 +79,8 @@ def scrub(text: str, root: Path, folder: Path) -> str:
 def assemble(build: Build) -> dict[str, Any]:
     """Write all that is left of a run, its manifest last; return the manifest."""
     frame = _merge(build)
-    small = {name: least(build.params.workspace, metric) for name, metric in build.params.metrics.items()}
+    counted = [*build.params.metrics.values(), OUT_OF_RANGE]
+    small = {metric.id: least(build.params.workspace, metric) for metric in counted}
     manifest = _manifest(build, disclosure.check(build.folder, small))
     manifest["headline"], glance = _glance(build, frame)
     (build.folder / "index.html").write_text(_index(build, glance, manifest), encoding="utf-8")
@@ -91,9 +93,10 @@ def assemble(build: Build) -> dict[str, Any]:
 
 
 def _merge(build: Build) -> pd.DataFrame:
-    """Merge what the notebooks recorded, in reading order, into one file."""
+    """Merge what the notebooks recorded, in reading order, into one file; what two of them show stands once."""
     files = [build.folder / "results" / f"{name}.parquet" for name in build.notebooks]
     frame = results.concat(pd.read_parquet(path) for path in files if path.is_file())
+    frame = frame.drop_duplicates(list(results.TEXT), ignore_index=True)
     frame.to_parquet(build.folder / RESULTS, index=False)
     shutil.rmtree(build.folder / "results", ignore_errors=True)
     return frame
@@ -147,7 +150,9 @@ def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], str]:
     currency = context.currency if context else None
     how: dict[str, Any] = {"currency": currency, "locale": build.params.workspace.locale}
     whole = frame[(frame["segment"] == "all") & frame["metric"].isin(metrics)]
-    told = words.headline(whole, metrics, build.period, **how)
+    lead, *rest = words.headline(whole, metrics, build.period, **how)
+    why = words.reason(frame, metrics, **how)
+    told = [lead, *filter(None, [why]), *rest]
     return told, tables.scorecard(whole, metrics, build.period.label, title="All metrics", **how)
 
 

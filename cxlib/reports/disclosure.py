@@ -75,17 +75,17 @@ def _faults(path: Path, min_n: Mapping[str, int]) -> list[str]:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         return [f"cannot be read ({type(error).__name__})"]
-    ids = sorted(set(table.columns) & IDENTIFIERS)
-    faults = [f"holds the identifier {name}" for name in ids]
-    lacking = sorted({"metric", "period", "level", "rows", "clusters"} - set(table.columns))
+    faults = [f"holds the identifier {name}" for name in sorted(set(table.columns) & IDENTIFIERS)]
+    counted = "n" if "estimate" in table.columns else "clusters"
+    lacking = sorted({"metric", "period", "level", counted} - set(table.columns))
     if lacking:
-        return [*faults, f"is no frame of moments: {', '.join(lacking)} missing"]
+        return [*faults, f"is no frame of sums or results: {', '.join(lacking)} missing"]
     for metric, part in table.groupby("metric"):
         if str(metric) not in min_n:
             faults.append(f"holds the unknown metric {metric}")
             continue
-        shown = part.loc[~hidden(part)]
-        small = int((shown["clusters"] < min_n[str(metric)]).sum())
+        small = int((part[counted] < min_n[str(metric)]).sum())  # a hidden cell has no count at all
         if small:
-            faults.append(f"{small} cells of {metric} with fewer than {min_n[str(metric)]} customers")
+            people = "answers" if counted == "n" else "customers"
+            faults.append(f"{small} cells of {metric} with fewer than {min_n[str(metric)]} {people}")
     return faults

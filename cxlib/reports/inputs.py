@@ -1,6 +1,8 @@
 """The aggregated inputs of a notebook: brought from the store once, small cells hidden, frozen, and replayed for ever.
 
-A frozen file is read with no store, no `params/` and no other file: what a page may show is what lies in its folder.
+Sums are frozen where small cells can be hidden among them; where that would spoil what is made of them (a change that
+must add up, weights), the result is frozen instead. A frozen file is read with no store, no `params/` and no other
+file: what a page may show is what lies in its folder.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cxlib import results
 from cxlib.errors import RunError
 from cxlib.params.models import Metric, Segment
 from cxlib.periods import Period
@@ -21,6 +24,8 @@ from cxlib.reports import disclosure, places
 from cxlib.reports.context import Context
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from cxlib.data.store import Store
 
 CONTEXT = "context.json"
@@ -63,7 +68,7 @@ class Frozen:
             (self.folder / CONTEXT).write_text(context.model_dump_json(indent=1), encoding="utf-8")
 
     def read(self, key: str) -> pd.DataFrame | str | None:
-        """Return frozen moments, or the reason why a metric is undefined, or None where nothing is frozen."""
+        """Return frozen sums or results, or the reason why a metric is undefined, or None where nothing is frozen."""
         if self.folder is None:
             return None
         moments, reason = self.folder / f"{key}.parquet", self.folder / f"{key}.json"
@@ -72,7 +77,7 @@ class Frozen:
         return str(json.loads(reason.read_text(encoding="utf-8"))["undefined"]) if reason.is_file() else None
 
     def keep(self, key: str, found: pd.DataFrame | str, metric: str) -> None:
-        """Freeze moments that are masked already, or the reason why there are none."""
+        """Freeze sums that are masked already, results, or the reason why there are none."""
         if not (self.recording and self.folder):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +85,8 @@ class Frozen:
             text = json.dumps({"metric": metric, "undefined": found}, ensure_ascii=False)
             (self.folder / f"{key}.json").write_text(text + "\n", encoding="utf-8")
         else:
-            found.assign(metric=metric).to_parquet(self.folder / f"{key}.parquet", index=False)
+            named = found if "metric" in found else found.assign(metric=metric)
+            named.to_parquet(self.folder / f"{key}.parquet", index=False)
 
 
 @dataclass
@@ -92,7 +98,9 @@ class Inputs:
     open: Callable[[], Store]
     _store: Store | None = field(default=None, repr=False)
 
-    def moments(self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period]) -> pd.DataFrame | str:
+    def moments(
+        self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period], rolling: int = 1
+    ) -> pd.DataFrame | str:
         """Return masked moments, or the reason why the workspace cannot give them.
 
         Parameters
@@ -103,6 +111,8 @@ class Inputs:
             None for the whole, or the dimensions to cut by.
         periods
             The periods, in any order.
+        rolling
+            How many periods each of them stands for, itself the last.
 
         Returns
         -------
@@ -114,17 +124,109 @@ class Inputs:
         RunError
             Where a published run is asked for what it did not freeze.
         """
-        key = self.key(metric, segments, periods)
+        parts = [period.label for period in sorted(periods)] + ([f"rolling {rolling}"] if rolling > 1 else [])
+
+        def bring() -> pd.DataFrame:
+            from cxlib.measure import plans
+
+            found = self._run(plans.plan, metric, periods, segments, rolling=rolling)
+            return disclosure.mask(found, self.context.least(metric))
+
+        return self._once("", metric, segments, parts, bring)
+
+    def overlaps(
+        self, metric: Metric, segments: Sequence[Segment], pairs: Sequence[tuple[Period, Period]]
+    ) -> pd.DataFrame | str:
+        """Return what customers who answered in both periods of a pair make of the two numbers' errors.
+
+        The columns of `measure.plans.overlaps`. Of fewer customers than may be shown there is no row: so few cannot
+        change an interval much, and their products would tell their answers.
+        """
+        parts = [f"{one.label}-{other.label}" for one, other in pairs]
+
+        def bring() -> pd.DataFrame:
+            from cxlib.measure import plans
+
+            found = self._run(plans.overlaps, metric, list(pairs), segments)
+            return found.loc[found["clusters"] >= self.context.least(metric)].reset_index(drop=True)
+
+        return self._once("overlap", metric, segments, parts, bring)
+
+    def joint(self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period]) -> pd.DataFrame:
+        """Return the products of every two cells. They are never frozen: what is made of them is (see `result`).
+
+        Raises
+        ------
+        Undefined
+            Where the workspace cannot give them.
+        """
+        from cxlib.measure import plans
+
+        return self._run(plans.joint, metric, periods, segments)
+
+    def result(
+        self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str],
+        make: Callable[[], pd.DataFrame],
+    ) -> pd.DataFrame:  # fmt: skip
+        """Return a result frame: frozen where it was made before, else made and frozen; `undefined` with its reason.
+
+        Parameters
+        ----------
+        kind
+            What was asked, the first part of the file's name.
+        metric, segments, parts
+            What it was asked of; `parts` are all other words that change the answer.
+        make
+            Makes it from the store.
+        """
+        from cxlib.measure import estimates
+
+        found = self._once(kind, metric, segments, parts, make)
+        if isinstance(found, str):
+            return estimates.undefined(metric, [self.context.period], found)
+        return results.conform(found)
+
+    def _once(
+        self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str],
+        bring: Callable[[], pd.DataFrame],
+    ) -> pd.DataFrame | str:  # fmt: skip
+        """Replay what is frozen; else bring it, and freeze it or the reason why there is none."""
+        from cxlib.measure.plans import Undefined
+
+        key = self._key(kind, metric, segments, parts)
         found = self.frozen.read(key)
         if found is None and self.frozen.published:
             raise RunError(
-                f"the published run does not hold {metric.id} by {_words(segments)} for these periods",
+                f"the published run does not hold {kind or 'the sums'} of {metric.id} by {_words(segments)}",
                 hint="Run the pack again, or explore in JupyterLab with cx lab.",
             )
         if found is None:
-            found = self._bring(metric, segments, periods)
+            try:
+                found = bring()
+            except Undefined as reason:
+                found = str(reason)
             self.frozen.keep(key, found, metric.id)
-        return found if isinstance(found, str) else found.drop(columns="metric", errors="ignore")
+        return found if isinstance(found, str) or "estimate" in found else found.drop(columns="metric", errors="ignore")
+
+    def _key(self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str]) -> str:
+        """Return the file name of one request: readable, and different for different definitions."""
+        words = [self.context.definition_of(metric), kind, *parts, *(s.model_dump_json() for s in segments)]
+        digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
+        name = f"{metric.id}.{'-'.join(s.id for s in segments) or 'all'}.{self.context.period}.{digest}"
+        return f"{name}.{kind}" if kind else name
+
+    def _run(
+        self, plan: Callable[..., ir.Table], metric: Metric, what: Sequence[Any], segments: Sequence[Segment],
+        **more: Any,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Run a plan in the store."""
+        store, about = self.store(), self.context
+        return store.run(
+            plan(
+                metric, store.tables, what, timezone=about.workspace.timezone, segments=segments,
+                touchpoints=about.touchpoints, **more,
+            )
+        )  # fmt: skip
 
     def store(self) -> Store:
         """Return the open store; `RunError` in a published run, which holds aggregates only."""
@@ -133,31 +235,6 @@ class Inputs:
         if self._store is None:
             self._store = self.open()
         return self._store
-
-    def key(self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period]) -> str:
-        """Return the file name of one request: readable, and different for different definitions."""
-        labels = [period.label for period in sorted(periods)]
-        parts = [self.context.definition_of(metric), *labels, *(s.model_dump_json() for s in segments)]
-        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
-        return f"{metric.id}.{'-'.join(s.id for s in segments) or 'all'}.{labels[-1]}.{digest}"
-
-    def _bring(self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period]) -> pd.DataFrame | str:
-        """Run the plan in the store and hide small cells, before anything else sees them."""
-        from cxlib.measure import plans
-
-        store = self.store()
-        try:
-            plan = plans.plan(
-                metric,
-                store.tables,
-                periods,
-                timezone=self.context.workspace.timezone,
-                segments=segments,
-                touchpoints=self.context.touchpoints,
-            )
-        except plans.Undefined as reason:
-            return str(reason)
-        return disclosure.mask(store.run(plan), self.context.least(metric))
 
 
 def _words(segments: Sequence[Segment]) -> str:

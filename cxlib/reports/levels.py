@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.errors import UsageError, did_you_mean
 from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.reports.disclosure import hidden
@@ -18,6 +19,27 @@ COMPARE: dict[str, Callable[[Period], Period]] = {
     "target": lambda period: period,  # compared with a number, not with a period
 }
 _HIDDEN = "fewer customers than may be shown"
+
+
+def compared(period: Period, names: Sequence[str]) -> tuple[list[Period], bool]:
+    """Return the periods that a period is compared with, and whether it is compared with the target.
+
+    `names` are of `COMPARE`, or labels of other periods; `UsageError` says what else there is.
+    """
+    others: list[Period] = []
+    for name in names:
+        if name not in COMPARE and not name[:1].isdigit():
+            near = did_you_mean(name, COMPARE)
+            raise UsageError(
+                f"no comparison is called '{name}'{near}",
+                hint=f"There are {', '.join(COMPARE)}, and any period such as {period.previous()}.",
+            )
+        if name != "target":
+            others.append(COMPARE[name](period) if name in COMPARE else Period.parse(name))
+    wrong = [other.label for other in others if other == period]
+    if wrong:
+        raise UsageError(f"{wrong[0]} cannot be compared with itself")
+    return list(dict.fromkeys(others)), "target" in names
 
 
 def measured(
@@ -31,6 +53,8 @@ def measured(
     min_n: int,
     segment: str,
     definition: str,
+    overlaps: pd.DataFrame | None = None,
+    relative: bool = False,
 ) -> pd.DataFrame:
     """Return the rows of one metric.
 
@@ -54,6 +78,10 @@ def measured(
         Name of the dimension, `all` for the whole.
     definition
         Hash of the metric's definition.
+    overlaps
+        What customers who answered in both of two periods make of the differences (`Inputs.overlaps`).
+    relative
+        Whether differences are given in shares of the earlier value, too.
     """
     labels, own = [period.label for period in shown], shown[-1].label
     against = [period.label for period in others]
@@ -72,7 +100,7 @@ def measured(
     pairs = [(own, other) for other in against]
     found = changes.between(
         metric, visible, pairs, confidence=confidence, alpha=1 - confidence, min_n=min_n, segment=segment,
-        definition=definition,
+        definition=definition, overlaps=overlaps, relative=relative,
     )  # fmt: skip
     masked = _masked_differences(moments, pairs, about)
     parts += [_but(found, masked), masked]
@@ -137,7 +165,7 @@ def _but(found: pd.DataFrame, masked: pd.DataFrame) -> pd.DataFrame:
     """Return the differences whose cells are not among the masked ones."""
     if masked.empty or found.empty:
         return found
-    keys = ["period", "against", "level"]
+    keys = ["period", "against", "level"]  # of relative changes, too
     taken = pd.MultiIndex.from_frame(masked[keys])
     return found.loc[~pd.MultiIndex.from_frame(found[keys]).isin(taken)]
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cxlib import params as parameters
 from cxlib import results
-from cxlib.errors import UsageError, did_you_mean
+from cxlib.errors import UsageError
 from cxlib.params.models import Metric, Segment, Touchpoint
 from cxlib.periods import Period
-from cxlib.reports import boxes
+from cxlib.reports import boxes, checks
+from cxlib.reports.asking import Questions
 from cxlib.reports.boxes import Shown
 from cxlib.reports.context import Context, gather, open_store
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
-from cxlib.reports.levels import COMPARE, measured
+from cxlib.reports.levels import compared, measured
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -94,7 +95,7 @@ def _workspace() -> Path:
     return parameters.find_workspace(Path(named) if named else None)
 
 
-class Run:
+class Run(Questions):
     """An open run. Made by `open_run`.
 
     Attributes
@@ -103,8 +104,8 @@ class Run:
         The period it is about.
     metrics
         Metric id -> definition, as frozen with the run; the pack's own first, in its order.
-    touchpoints
-        The taxonomy, likewise.
+    segments, touchpoints
+        The dimensions by id, and the taxonomy, likewise.
     """
 
     def __init__(self, context: Context, inputs: Inputs) -> None:
@@ -112,15 +113,10 @@ class Run:
         self.period = Period.parse(context.period)
         described = context.described
         self.metrics: Mapping[str, Metric] = {name: described[name] for name in context.report.metrics} | described
+        self.segments: Mapping[str, Segment] = context.segments
         self.touchpoints: Mapping[str, Touchpoint] = context.touchpoints
         self._inputs = inputs
         self._seen: dict[str, tuple[float, float]] = {}  # metric -> rows, missing rows of the period
-
-    @property
-    def lead(self) -> str:
-        """The id of the metric that the report leads with: of those measured so far, the pack's first with any rows."""
-        names = self.context.report.metrics
-        return next((name for name in names if self._seen.get(name, (0.0, 0.0))[0] > 0), names[0])
 
     def measure(
         self,
@@ -128,6 +124,7 @@ class Run:
         by: str | Sequence[str] = "all",
         periods: int = 1,
         compare: Sequence[str] | str = (),
+        relative: bool = False,
     ) -> pd.DataFrame:
         """Return estimates and differences of named metrics.
 
@@ -140,7 +137,9 @@ class Run:
         periods
             How many, the run's own the last of them.
         compare
-            Any of `previous`, `year_ago`, `target`: differences of the run's own period.
+            Any of `previous`, `year_ago`, `target`, or other periods such as `2025-03`: differences of the run's own.
+        relative
+            Whether differences are given in shares of the earlier value, too.
 
         Returns
         -------
@@ -154,46 +153,44 @@ class Run:
             For an unknown metric, segment or comparison.
         """
         given = [metrics] if isinstance(metrics, str | Metric) else list(metrics or self.context.report.metrics)
-        wanted = [one if isinstance(one, Metric) else self._known(one, self.metrics, "metric") for one in given]
+        wanted = [self._metric(one) for one in given]
         cuts = [] if by == "all" else [by] if isinstance(by, str) else list(by)
-        segments = [self._known(name, self.context.segments, "segment") for name in cuts]
-        against = [compare] if isinstance(compare, str) else list(compare)
-        for name in against:
-            self._known(name, COMPARE, "comparison")
+        segments = [self._segment(name) for name in cuts]
+        others, target = compared(self.period, [compare] if isinstance(compare, str) else list(compare))
         if periods < 1:
             raise UsageError(f"periods is {periods}; it counts periods, from 1")
         from cxlib.measure import changes
 
-        parts = [self._one(metric, segments, self.period.last(periods), against) for metric in wanted]
+        shown = self.period.last(periods)
+        parts = [self._one(metric, segments, shown, others, target=target, relative=relative) for metric in wanted]
         level = self.context.workspace.confidence
-        return changes.judge(results.concat(parts), wanted, alpha=1 - level, confidence=level)
+        lead = self.lead if len(wanted) > 1 and not cuts else ""
+        return changes.judge(results.concat(parts), wanted, alpha=1 - level, confidence=level, lead=lead)
 
     def _one(
-        self, metric: Metric, segments: Sequence[Segment], shown: Sequence[Period], against: Sequence[str]
-    ) -> pd.DataFrame:
+        self, metric: Metric, segments: Sequence[Segment], shown: Sequence[Period], others: Sequence[Period], *,
+        target: bool, relative: bool,
+    ) -> pd.DataFrame:  # fmt: skip
         """Return the rows of one metric; `measure` says the rest."""
-        others = [COMPARE[name](self.period) for name in against if name != "target"]
         moments = self._inputs.moments(metric, segments, sorted({*shown, *others}))
         self._remember(metric, moments)
+        overlaps = None
+        if others and metric.cluster and metric.kind != "quantile" and not isinstance(moments, str):
+            found = self._inputs.overlaps(metric, segments, [(self.period, other) for other in others])
+            overlaps = None if isinstance(found, str) else found
         return measured(
             metric,
             moments,
             shown,
             others,
-            target="target" in against,
+            target=target,
             confidence=self.context.workspace.confidence,
             min_n=self.context.least(metric),
             segment=" x ".join(segment.id for segment in segments) or "all",
             definition=self.context.definition_of(metric),
+            overlaps=overlaps,
+            relative=relative,
         )
-
-    @staticmethod
-    def _known(name: str, known: Mapping[str, Any], what: str) -> Any:
-        if name not in known:
-            raise UsageError(
-                f"no {what} is called '{name}'{did_you_mean(name, known)}", hint=f"There are {', '.join(known)}."
-            )
-        return known[name]
 
     def _remember(self, metric: Metric, moments: pd.DataFrame | str) -> None:
         """Keep the row counts of the run's own period for `check`; the first request of a metric counts."""
@@ -229,19 +226,7 @@ class Run:
         for name in () if self._seen else self.context.report.metrics:
             metric = self.metrics[name]
             self._remember(metric, self._inputs.moments(metric, (), [self.period]))
-        limits = self.context.workspace.checks
-        lines = []
-        for name, (count, missing) in self._seen.items():
-            share = missing / (count + missing) if count + missing else 0.0
-            few, lost = count < limits.min_rows, share > limits.max_missing_share
-            lines.append(("rows", name, f"{count:,.0f}", f"at least {limits.min_rows:,}", "look" if few else "ok"))
-            lines.append(
-                ("missing", name, f"{share:.1%}", f"at most {limits.max_missing_share:.0%}", "look" if lost else "ok")
-            )
-        for item in self.context.freshness:
-            state = "look" if item.warning else "ok"
-            lines.append(("freshness", item.table, item.warning or item.newest, f"{limits.max_age_days} days", state))
-        frame = pd.DataFrame(lines, columns=["check", "what", "found", "limit", "state"])
+        frame = checks.checked(self.context, self._seen)
         return Shown(frame, boxes.checks_html(frame, self.metrics))
 
     def show(self, fig: Chart, name: str) -> None:

@@ -62,6 +62,15 @@ def change_cell(row: rows.Row | None, metric: Metric, form: Format) -> Cell:
     return Cell(f"{told}{small(brief(limits))}{verdict_line(row, metric)}")
 
 
+def told(row: rows.Row | None, metric: Metric, form: Format) -> str:
+    """Return the estimate with its interval and n in words, or the words for its absence; not escaped."""
+    words = missing_words(row)
+    if row is None or words:
+        return words
+    limits = form.interval(row["conf_low"], row["conf_high"], metric.unit)
+    return f"{form.value(row['estimate'], metric.unit)} ({limits}; n {form.count(row['n'])})"
+
+
 def verdict_line(row: rows.Row | None, metric: Metric) -> str:
     """Return shape and words of a verdict on a line of its own; empty without one."""
     shape, words, tone = rows.verdict(row, metric)
@@ -142,7 +151,7 @@ def note(metric: Metric, found: Sequence[Mapping[str, Any]]) -> str:
         what = f"against {row['against']}" if row["comparison"] == "difference" else "estimate"
         told = [row["method"]] if row["method"] else []
         told += [
-            f"{name} {_p(row[key])}"
+            f"{name} {p_words(row[key])}"
             for name, key in (("p", "p_value"), ("adjusted p", "p_adjusted"))
             if row[key] == row[key]
         ]
@@ -153,6 +162,6 @@ def note(metric: Metric, found: Sequence[Mapping[str, Any]]) -> str:
     return f"<b>{escape(metric.title)}</b>: {escape('; '.join([*parts, *metric.caveats]))}"
 
 
-def _p(value: float) -> str:
-    """Return a p-value as it is written."""
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+def p_words(value: float) -> str:
+    """Return a p-value as it is written; empty without one."""
+    return "" if value != value else "below 0.001" if value < 0.001 else f"{value:.3f}"

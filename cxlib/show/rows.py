@@ -20,12 +20,17 @@ PERIODS_SHOWN = 13
 
 
 def book(frame: pd.DataFrame | Book) -> Book:
-    """Return the frame's rows by what they are about; the first of several alike. A book is returned as it is."""
+    """Return the frame's rows by what they are about; the first of several alike. A book is returned as it is.
+
+    Rows with a horizon or a variant (`at`: rolling months, weighted figures) are no figures of the period itself.
+    """
     if isinstance(frame, dict):
         return frame
     found: Book = {}
     for record in frame.to_dict("records"):
         row = {str(key): value for key, value in record.items()}
+        if row["at"]:
+            continue
         against = row["against"] if row["comparison"] != "level" else ""
         found.setdefault((row["comparison"], row["metric"], row["period"], against, row["segment"], row["level"]), row)
     return found

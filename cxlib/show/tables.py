@@ -6,15 +6,24 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from cxlib.measure.verdicts import family
 from cxlib.params.models import Metric, Touchpoint
 from cxlib.periods import Period
 from cxlib.show import markup, rows
 from cxlib.show.about import definitions, freshness
+from cxlib.show.audit import survey_audit
+from cxlib.show.comparisons import changes
 from cxlib.show.formats import Format, formatting, headed, metric_of
 from cxlib.show.heat import GROUPS
 from cxlib.show.markup import Cell, Html
+from cxlib.show.sparkline import sparkline
+from cxlib.show.standing import standing_table
+from cxlib.show.weighting import weighting
 
-__all__ = ["definitions", "freshness", "levels", "scorecard", "touchpoints"]
+__all__ = [
+    "changes", "definitions", "freshness", "levels", "scorecard", "standing_table", "survey_audit", "touchpoints",
+    "weighting",
+]  # fmt: skip
 
 _NOT_PLACED = "not placed"
 
@@ -28,7 +37,7 @@ def scorecard(
     currency: str | None = None,
     locale: str | None = None,
 ) -> Html:
-    """One row a metric: estimate with interval, n, target, change to the period before and to a year ago.
+    """One row a metric: estimate with interval, n, target, change to the period before and to a year ago, history.
 
     Parameters
     ----------
@@ -54,7 +63,8 @@ def scorecard(
     names, silent = rows.with_data(whole, [last] if last else [])
     if last is None or not names:
         return markup.nothing(title or "Scorecard", "the frame holds no estimates")
-    form, columns = formatting(currency, locale), _scorecard_columns(last)
+    shown = _history(whole, last)
+    form, columns = formatting(currency, locale), _scorecard_columns(last, len(shown))
     entries, notes = rows.book(whole), []
     for name in names:
         metric, label = metric_of(metrics, name), str(last)
@@ -62,22 +72,15 @@ def scorecard(
         before, year = (rows.change(entries, name, label, str(p)) for p in (last.previous(), last.year_ago()))
         cells = [markup.value_cell(row, metric, form), markup.n_cell(row, form), _target(metric, aim, form)]
         cells += [markup.change_cell(change, metric, form) for change in (before, year)]
+        points = [rows.level(entries, name, str(period)) for period in shown]
+        cells += [Cell(sparkline(points, shown, metric, form), number=False)] * (len(shown) > 1)
         for column, cell in zip(columns.values(), cells, strict=True):
             column.append(cell)
         notes.append(markup.note(metric, [r for r in (row, before, year, aim) if r is not None]))
     keys = [(headed(metrics[name]),) for name in names]
     heading, body = title or f"Scorecard, {last.title}", markup.table(columns, ["Metric"], keys)
-    below = f"{_family(frame)} {_without(entries, silent, metrics, last)}".strip()
+    below = f"{family(frame, metrics)} {_without(entries, silent, metrics, last)}".strip()
     return markup.figure(heading, body, notes, below)
-
-
-def _family(frame: pd.DataFrame) -> str:
-    """Say how many comparisons the verdicts allow for: an interval may miss 0 and yet not count as a change."""
-    judged = frame[frame["p_adjusted"].notna()]
-    targets = int((judged["against"] == "target").sum())
-    counts = [(len(judged) - targets, "with other periods"), (targets, "with targets")]
-    told = rows.listed([f"{count} comparisons {what}" for count, what in counts if count > 1])
-    return f"Verdicts allow for {told} (Benjamini and Hochberg, each a family of its own)." if told else ""
 
 
 def _without(entries: rows.Book, silent: Sequence[str], metrics: Mapping[str, Metric], last: Period) -> str:
@@ -90,10 +93,19 @@ def _without(entries: rows.Book, silent: Sequence[str], metrics: Mapping[str, Me
     return f"Not available: {'; '.join(parts)}." if parts else ""
 
 
-def _scorecard_columns(last: Period) -> dict[str, list[Cell]]:
+def _scorecard_columns(last: Period, history: int) -> dict[str, list[Cell]]:
     """Return the headings of the scorecard, still without cells."""
     since = (f"Since {last.previous().title}", f"Since {last.year_ago().title}")
-    return {name: [] for name in (last.title, "n", "Target", *since)}
+    # Spaces that do not break keep the column as wide as its pictures, which would shrink with it.
+    drawn = [f"Last\u00a0{history}\u00a0{last.kind}s"] if history > 1 else []
+    return {name: [] for name in (last.title, "n", "Target", *since, *drawn)}
+
+
+def _history(whole: pd.DataFrame, last: Period) -> list[Period]:
+    """Return the periods up to `last` that a small picture shows."""
+    known = {Period.parse(label) for label in set(whole.loc[whole["comparison"] == "level", "period"]) - {""}}
+    first = min((period for period in known if period.kind == last.kind), default=last)
+    return [period for period in last.last(rows.PERIODS_SHOWN) if period >= first]
 
 
 def _target(metric: Metric, row: rows.Row | None, form: Format) -> Cell:

@@ -77,7 +77,7 @@ def small_multiples(
             left = column * (width + _GAP)
             _heading(sheet, panel, left, top)
             axes = sheet.axes(left + _LEFT, top + head, width - _LEFT, plot, label=panel.metric.id)
-            _axis_x(axes, shown, width - _LEFT, room)
+            axis_x(axes, shown, width - _LEFT, room)
             _draw(axes, panel, form)
         top += head + plot + _FOOT
     return sheet.done(_alt(sheet.figure.finding, panels, shown, form))
@@ -128,7 +128,7 @@ def _draw(axes: Axes, panel: _Panel, form: Format) -> None:
         axes.set_ylabel(form.axis(panel.metric.unit, 0)[0], fontsize=7.5)
         words = missing_words(panel.points[-1])
         axes.text(0.5, 0.55, words, transform=axes.transAxes, ha="center", color=style.GREY, fontsize=SMALL)
-    _gaps(axes, panel.points)
+    mark_gaps(axes, panel.points)
 
 
 def _series(axes: Axes, panel: _Panel, known: Sequence[rows.Row], label: str, form: Format) -> None:
@@ -153,10 +153,10 @@ def _series(axes: Axes, panel: _Panel, known: Sequence[rows.Row], label: str, fo
         axes.plot(last, value[-1], "o", color=style.BLUE, markersize=5.5)
         how: dict[str, Any] = {"va": "center", "fontsize": SMALL, "weight": "bold", "color": style.BLUE}
         axes.annotate(label, (last, value[-1]), (6, 0), textcoords="offset points", **how)
-    _axis_y(axes, name, form)
+    axis_y(axes, name, form)
 
 
-def _axis_y(axes: Axes, name: str, form: Format) -> None:
+def axis_y(axes: Axes, name: str, form: Format) -> None:
     """Label the value axis with its unit."""
     axes.margins(y=0.12)
     axes.set_ylabel("\n".join(wrap(name, 1.25, 7.5)), fontsize=7.5)
@@ -166,12 +166,13 @@ def _axis_y(axes: Axes, name: str, form: Format) -> None:
     axes.set_axisbelow(True)
 
 
-def _axis_x(axes: Axes, shown: Sequence[Period], width: float, room: float) -> None:
+def axis_x(axes: Axes, shown: Sequence[Period], width: float, room: float) -> None:
     """Label as many periods as fit, the last one always; `room` of the width stays free for the last value."""
     count = len(shown)
     axes.set_xlim(-0.5, (count - 0.5) * width / (width - room) - 0.5 if count > 1 else 1.0)
     least = max(1, math.ceil(count * _PER_LABEL / (width - room)))
     step = next(s for s in range(least, least + count) if (count - 1) % s == 0)  # so that the first has its label too
+    step = step if step <= 2 * least else least
     ticks = list(range(count - 1, -1, -step))[::-1]
     labels, year = [], ""
     for tick in ticks:
@@ -188,7 +189,7 @@ def _short(period: Period) -> tuple[str, str]:
     return (period.title[:3] if period.kind == "month" else rest), year
 
 
-def _gaps(axes: Axes, points: Sequence[rows.Row | None]) -> None:
+def mark_gaps(axes: Axes, points: Sequence[rows.Row | None]) -> None:
     """Mark the periods without a number: hollow where hidden or too few, a cross where there is none."""
     how: dict[str, Any] = {"markerfacecolor": style.PAPER, "markeredgecolor": style.GREY, "markersize": 5}
     for place, point in enumerate(points):
@@ -203,10 +204,10 @@ def _subtitle(panels: Sequence[_Panel], shown: Sequence[Period]) -> str:
     told = "Line: estimate, band: interval"
     told += ", dashed: target" if any(panel.metric.target is not None for panel in panels) else ""
     gaps = any(missing_words(point) for panel in panels for point in panel.points)
-    return f"{_range(shown)}. {told}. {style.MARKS if gaps else ''}".strip()
+    return f"{span_title(shown)}. {told}. {style.MARKS if gaps else ''}".strip()
 
 
-def _range(shown: Sequence[Period]) -> str:
+def span_title(shown: Sequence[Period]) -> str:
     """Return `October 2025 to October 2026`."""
     return shown[0].title if len(shown) == 1 else f"{shown[0].title} to {shown[-1].title}"
 
@@ -222,7 +223,7 @@ def _finding(
     found = rows.tally(frame, metrics, last, str(before))
     moved, still = found["up"] + found["down"], len(found["flat"])
     if not moved and not still:
-        return f"{len(names)} metrics, {_range(shown)}"
+        return f"{len(names)} metrics, {span_title(shown)}"
     if not moved:
         return f"No change shown in {last.title} against {before.title} for any of {still} metrics"
     rest = f"; no change shown for {still} more" if still else ""
@@ -235,7 +236,7 @@ def _finding(
 
 def _alt(finding: str, panels: Sequence[_Panel], shown: Sequence[Period], form: Format) -> str:
     """Return the chart in words: what, period, last value with interval, against the first."""
-    head = f"{finding}. {len(panels)} line chart{'s' * (len(panels) > 1)}, {_range(shown)}, with intervals."
+    head = f"{finding}. {len(panels)} line chart{'s' * (len(panels) > 1)}, {span_title(shown)}, with intervals."
     return " ".join([head, *(_sentence(panel, shown, form) for panel in panels)])
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from cxlib.measure.told import told
 from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.show import rows
+from cxlib.show.finding import sentence
 from cxlib.show.formats import Format, formatting, missing_words
 
 _NAMED = 5  # metrics that a sentence names; the rest it counts
@@ -49,9 +51,35 @@ def headline(
     if lead is None:
         return [f"No metric of this report has a figure in {period.title}."]
     others = [period.previous(), period.year_ago()]
-    told = [_lead(entries, lead, period, others, formatting(currency, locale))]
-    told += [_moved(rows.tally(entries, metrics, period, str(other)), other) for other in others]
-    return [*filter(None, told), *_targets(rows.tally(entries, metrics, period, "target"))]
+    found = [_lead(entries, lead, period, others, formatting(currency, locale))]
+    found += [_moved(rows.tally(entries, metrics, period, str(other)), other) for other in others]
+    return [*filter(None, found), *_targets(rows.tally(entries, metrics, period, "target"))]
+
+
+def reason(
+    frame: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    *,
+    currency: str | None = None,
+    locale: str | None = None,
+) -> str:
+    """Return what moved a metric in one sentence, where the frame holds one decomposition; else nothing.
+
+    Parameters
+    ----------
+    frame
+        Result frame; rows of `decomposition.explain`, and the verdict on the change where it has one.
+    metrics
+        Metric id -> definition.
+    currency, locale
+        Of amounts and numbers.
+    """
+    parts = frame[frame["comparison"].isin(["mix", "rate"])]
+    names, segments = set(parts["metric"]), set(parts["segment"])
+    if len(names) != 1 or not names <= set(metrics) or len(segments) != 1:
+        return ""
+    found = told(frame[frame["metric"].isin(names)])
+    return "" if found.missing else f"{sentence(found, metrics[found.metric], formatting(currency, locale))}."
 
 
 def _lead(entries: rows.Book, metric: Metric, period: Period, others: Sequence[Period], form: Format) -> str:

@@ -1,0 +1,220 @@
+"""The questions that a run answers beyond its levels and differences, as an analyst or a notebook asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from cxlib.errors import UsageError, did_you_mean
+from cxlib.params.models import Metric, Segment
+from cxlib.periods import Period
+from cxlib.reports import why
+from cxlib.reports.context import Context
+from cxlib.reports.inputs import Inputs
+from cxlib.reports.levels import compared
+from cxlib.reports.speaking import spoken_for
+
+
+class Questions:
+    """What `Run` answers from sums that are too fine to be kept; `Run` says what the attributes are."""
+
+    context: Context
+    period: Period
+    metrics: Mapping[str, Metric]
+    _inputs: Inputs
+    _seen: dict[str, tuple[float, float]]
+
+    @property
+    def lead(self) -> str:
+        """The id of the metric that the report leads with: of those measured so far, the pack's first with any rows."""
+        names = self.context.report.metrics
+        return next((name for name in names if self._seen.get(name, (0.0, 0.0))[0] > 0), names[0])
+
+    def clearest(self, changes: pd.DataFrame, metric: str | Metric | None = None) -> str:
+        """Return the period against which a metric's change shows most: where it moved, else the smallest p-value.
+
+        `changes` holds its differences (`measure` with `compare`); where none can be told, the period before.
+        """
+        return why.clearest(changes, self._metric(metric).id) or self.period.previous().label
+
+    def explain(
+        self, metric: str | Metric | None = None, by: str | Sequence[str] = "", against: str = "previous"
+    ) -> pd.DataFrame:
+        """Split the change of a metric into who answered (mix) and how they scored (rate).
+
+        Parameters
+        ----------
+        metric
+            Its id or definition; None for the lead metric.
+        by
+            A segment, or two at once; '' tries each of the pack's and returns the one whose mix stands out most.
+        against
+            `previous`, `year_ago`, or another period such as `2025-03`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A result frame: the `difference`, the totals of `mix` and `rate` (level `all`), and a row of each per level.
+            The parts of the levels add up to the difference. See `measure.decomposition`.
+        """
+        of, other = self._metric(metric), self._against(against)
+        if by:
+            names = [by] if isinstance(by, str) else list(by)
+            return why.explained(self._inputs, of, other, tuple(self._segment(name) for name in names))
+        cuts = [(self._segment(name),) for name in self.context.report.segments]
+        return why.most_telling([why.explained(self._inputs, of, other, cut) for cut in cuts])
+
+    def find(
+        self,
+        metric: str | Metric | None = None,
+        by: Sequence[str] = (),
+        against: str = "previous",
+        pairs: bool = True,
+    ) -> pd.DataFrame:
+        """Find the levels of many segments, and of their pairs, that moved differently from the rest.
+
+        Parameters
+        ----------
+        metric, against
+            As in `explain`.
+        by
+            Segments to look at; none for the pack's.
+        pairs
+            Whether two segments at once are looked at, too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A result frame with one row per level tested, false discoveries controlled over all. See `measure.finder`.
+        """
+        segments = [self._segment(name) for name in by or self.context.report.segments]
+        return why.differing(self._inputs, self._metric(metric), self._against(against), segments, pairs=pairs)
+
+    def contrast(self, by: str, metric: str | Metric | None = None, against: str = "rest") -> pd.DataFrame:
+        """Compare the levels of a segment in the run's period: each against another level, or against the rest.
+
+        Parameters
+        ----------
+        by
+            The segment.
+        metric
+            Its id or definition; None for the lead metric.
+        against
+            A level, or `rest`: all other levels together.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Difference rows with verdicts; customers who lie in both are allowed for. See `measure.changes.levels`.
+        """
+        return why.contrasted(self._inputs, self._metric(metric), self._segment(by), against)
+
+    def over_time(self, metric: str | Metric | None = None, periods: int = 36) -> pd.DataFrame:
+        """Return a metric's last periods: as they are, over rolling spans, and with the season taken out.
+
+        Level rows, told apart by `at`: empty, `rolling 3` and `rolling 12` (months), `seasonally adjusted`. See
+        `measure.seasonal`.
+        """
+        return why.over_time(self._inputs, self._metric(metric), self.period.last(periods))
+
+    def watch(self, metric: str | Metric | None = None, weeks: int = 13) -> pd.DataFrame:
+        """Return what a reader who looks every week may say: each week, all answers since the first of the weeks.
+
+        Parameters
+        ----------
+        metric
+            Its id or definition; None for the lead metric.
+        weeks
+            How many looks; the last is the last whole week of the run's period.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Level rows, one per week, whose intervals hold at every look (always valid): the first week that lies beyond
+            a target may be acted on. Narrowest at the number of customers who answered in as many weeks before. See
+            `measure.sequential`.
+
+        Raises
+        ------
+        UsageError
+            For fewer than two weeks.
+        """
+        if weeks < 2:
+            raise UsageError(f"weeks is {weeks}; whoever looks once needs no other interval")
+        day = self.period.next_day - timedelta(days=7)
+        last = Period(day - timedelta(days=day.weekday()), "week")
+        return why.watched(self._inputs, self._metric(metric), last.last(weeks))
+
+    def audit(self, metric: str | Metric | None = None, questions: Sequence[str] = ()) -> pd.DataFrame:
+        """Question the survey itself: how often each defect occurs, and what it does to a score.
+
+        Parameters
+        ----------
+        metric
+            The score, of answers; None for the first of the pack's that a defect can touch.
+        questions
+            Metrics that count a defect; none for those that the pack's YAML lists under `audit`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Level rows of the questions, and difference rows of the score. See `measure.audit`.
+        """
+        names = list(questions) or list(self.context.report.audit)
+        scores = [self._metric(metric)] if metric else [self.metrics[name] for name in self.context.report.metrics]
+        return why.audited(self._inputs, scores, [self._metric(name) for name in names])
+
+    def speaks_for(
+        self, metric: str | Metric | None = None, by: Sequence[str] = (), against: str = "previous", seed: int = 1
+    ) -> pd.DataFrame:
+        """Say whom a score speaks for.
+
+        Parameters
+        ----------
+        metric
+            A share, mean or NPS of answers; None for the lead metric.
+        by
+            Segments of customers to weight by; none for those of `weighting` in `workspace.yml`.
+        against
+            The period whose figure those who did not answer would have to undo.
+        seed
+            Of the replicates.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The score as it is and weighted to the customers, and which of the two leads and why; who answers
+            (response rate, R-indicator); and the tipping point. See `measure.weights` and `measure.response`.
+        """
+        segments = [self._segment(name) for name in by or self.context.workspace.weighting.segments]
+        return spoken_for(self._inputs, self._metric(metric), segments, self._against(against), seed)
+
+    def _metric(self, metric: str | Metric | None) -> Metric:
+        """Return a metric by its id; the lead metric for None."""
+        if isinstance(metric, Metric):
+            return metric
+        found: Metric = self._known(metric or self.lead, self.metrics, "metric")
+        return found
+
+    def _segment(self, name: str) -> Segment:
+        """Return a segment by its id."""
+        found: Segment = self._known(name, self.context.segments, "segment")
+        return found
+
+    def _against(self, name: str) -> Period:
+        """Return the one period that a comparison names."""
+        others, target = compared(self.period, [name])
+        if target:
+            raise UsageError("a target has no answers to compare", hint="Name a period, as in against='year_ago'.")
+        return others[0]
+
+    @staticmethod
+    def _known(name: str, known: Mapping[str, Any], what: str) -> Any:
+        if name not in known:
+            raise UsageError(
+                f"no {what} is called '{name}'{did_you_mean(name, known)}", hint=f"There are {', '.join(known)}."
+            )
+        return known[name]
