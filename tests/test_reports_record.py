@@ -204,3 +204,26 @@ def test_mask_hides_whole_cells_of_counts() -> None:
     masked = disclosure.mask(moments, 10)
     assert list(masked["level"]) == ["a", "a", "b"]
     assert np.isnan(masked.loc[2, ["value", "rows", "missing", "clusters"]].astype(float)).all()
+
+
+def test_metrics_of_the_same_rows_come_in_one_query_and_are_the_same(
+    at_demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cxlib.reports.inputs import Inputs
+
+    names = ["csat_top2", "csat_mean", "ces_mean", "ces_net", "nps", "wait_p50"]
+    asked: list[str] = []
+    bring = Inputs._run
+    monkeypatch.setattr(
+        Inputs, "_run", lambda self, plan, *rest, **more: _asked(asked, plan, bring, self, *rest, **more)
+    )
+    at_once = cx.open_run(PERIOD).measure(names, by="region", periods=3)
+    assert sorted(asked) == ["plan", "plan", "together", "together"]
+    monkeypatch.setattr(Inputs, "prepare", lambda *_: None)
+    one_by_one = cx.open_run(PERIOD).measure(names, by="region", periods=3)
+    pd.testing.assert_frame_equal(at_once, one_by_one, check_exact=True)
+
+
+def _asked(asked, plan, bring, self, *rest, **more):  # type: ignore[no-untyped-def]
+    asked.append(plan.__name__)
+    return bring(self, plan, *rest, **more)

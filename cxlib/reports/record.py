@@ -162,6 +162,7 @@ class Run(Questions):
         from cxlib.measure import changes
 
         shown = self.period.last(periods)
+        self._inputs.prepare(wanted, segments, sorted({*shown, *others}))
         parts = [self._one(metric, segments, shown, others, target=target, relative=relative) for metric in wanted]
         level = self.context.workspace.confidence
         lead = self.lead if len(wanted) > 1 and not cuts else ""
