@@ -191,8 +191,8 @@ def test_scorecard_row_by_row() -> None:
         ("churn", 0.01, "2026-09", "▲ up, worse", "cx-worse"),
         ("churn", -0.01, "2026-09", "▼ down, better", "cx-better"),
         ("items", 0.1, "2026-09", "▲ up", "cx-flat"),
-        ("nps", 3.0, "target", "▲ above target, better", "cx-better"),
-        ("churn", 0.01, "target", "▲ above target, worse", "cx-worse"),
+        ("nps", 3.0, "target", "▲ above, better", "cx-better"),
+        ("churn", 0.01, "target", "▲ above, worse", "cx-worse"),
     ],
 )
 def test_a_verdict_has_word_and_shape(name: str, estimate: float, against: str, said: str, tone: str) -> None:

@@ -51,7 +51,9 @@ def out_of_range(staged: Iterable[Staged], refused: Mapping[str, str], timezone:
     if own is None or table not in refused:
         return {}
     time = next(column for column in own.table.columns if column.name == own.table.time)
-    moment = typed(time, own.given.get(time.name), own.timezone)
+    columns = f"SELECT column_name, column_type FROM (DESCRIBE FROM {refused[table]})"
+    kept = dict(own.connection.execute(columns).fetchall())
+    moment = typed(time, kept.get(time.name), own.timezone)  # what is refused is kept as words
     month = f"strftime(timezone({text(timezone)}, timezone('UTC', {moment})), '%Y-%m')"
     said = r"regexp_matches(reasons, '(^|; )score ''[^'']*'' is outside ')"
     rows = f"SELECT {month} AS month, count(*) FROM {refused[table]} WHERE {said} AND {moment} IS NOT NULL"

@@ -81,8 +81,9 @@ def over_time(
 def _views(mine: pd.DataFrame, periods: Sequence[Period]) -> list[_View]:
     """Return the views that the frame has rows for."""
     points: dict[str, dict[str, rows.Row]] = {}
-    for row in rows.book(mine.assign(level=mine["at"])).values():  # what `at` says tells the lines apart
-        points.setdefault(row["at"], {})[row["period"]] = row
+    for record in mine.to_dict("records"):  # what `at` says tells the lines apart
+        row = {str(name): value for name, value in record.items()}
+        points.setdefault(row["at"], {}).setdefault(row["period"], row)
     series = {at: [found.get(str(period)) for period in periods] for at, found in points.items()}
     kind = periods[0].kind
     rolling = sorted((at for at in series if at.startswith("rolling ")), key=lambda at: int(at.split()[1]))

@@ -112,7 +112,8 @@ def _target(metric: Metric, row: rows.Row | None, form: Format) -> Cell:
     """Return the target and how the estimate stands to it."""
     if metric.target is None:
         return Cell('<span class="cx-missing">no target</span>')
-    return Cell(form.short(metric.target, metric.unit) + markup.verdict_line(row, metric))
+    # The heading says that it is the target.
+    return Cell(form.short(metric.target, metric.unit) + markup.verdict_line(row, metric).replace(" target", ""))
 
 
 def levels(
