@@ -584,3 +584,18 @@ class TestTarget:
     def test_zero_events_have_a_p_value(self) -> None:
         probe = estimates.from_moments(metric("rate"), sums("2026-10", [0.0] * 60))
         assert changes.to_target(metric("rate", target=0.2), probe)["p_value"].item() < 0.001
+
+
+def test_a_quantile_against_its_target_is_scipys(rng: np.random.Generator) -> None:
+    """SciPy `quantile_test` (Conover 1999): twice the smaller of its one-sided p-values."""
+    for q, target in ((0.5, 60), (0.9, 120), (0.9, 90)):
+        values = rng.geometric(0.015, 80)
+        metric_ = metric("quantile", quantile=q, target=float(target), value="score")
+        kept, often = np.unique(values, return_counts=True)
+        counts = pd.DataFrame({"period": "2026-10", "level": "all", "value": kept, "rows": often, "missing": 0.0})
+        counts = counts.assign(clusters=80.0).astype({"value": float, "rows": float})
+        level = estimates.from_moments(metric_, counts)
+        found = changes.to_target(metric_, level, counts=counts)
+        sides = [stats.quantile_test(values, q=target, p=q, alternative=way).pvalue for way in ("less", "greater")]
+        assert found["p_value"].item() == pytest.approx(min(1, 2 * min(sides)), rel=1e-9)
+        assert (found["conf_low"].item() <= 0 <= found["conf_high"].item()) == (found["p_value"].item() > 0.05)

@@ -161,3 +161,70 @@ def test_the_ends_of_a_scale_are_known_where_a_score_has_one(
     at_demo: Path, metric: str, scale: tuple[float, float] | None
 ) -> None:
     assert speaking.scale_of(cx.load_params(at_demo).metrics[metric]) == scale
+
+
+def test_a_period_that_is_not_over_is_compared_with_nothing(at_demo: Path) -> None:
+    frame = cx.open_run("2026-Q4").measure(["nps", "churn_rate"], compare=("previous", "target"))
+    compared = frame[frame["comparison"] == "difference"]
+    assert set(compared["status"]) <= {"undefined", "suppressed"}
+    assert set(frame["verdict"]) == {""}
+    assert "it is not over" in set(compared["note"])
+
+
+def test_a_target_for_a_month_is_none_for_a_quarter_where_time_alone_changes_the_number(at_demo: Path) -> None:
+    month, quarter = cx.open_run(PERIOD).metrics, cx.open_run("2026-Q3").metrics
+    assert month["churn_start_cohort"].target is not None
+    assert quarter["churn_start_cohort"].target is None
+    assert quarter["nps"].target == month["nps"].target
+
+
+def test_periods_of_another_length_and_later_ones_are_refused(at_demo: Path) -> None:
+    run = cx.open_run("2026-09")
+    with pytest.raises(UsageError, match="is a quarter and September 2026 a month"):
+        run.measure("nps", compare="2026-Q3")
+    with pytest.raises(UsageError, match="later than September 2026"):
+        run.explain("nps", against="2026-10")
+
+
+def test_what_has_no_longer_view_or_no_parts_says_so_or_leaves_it_out(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    assert set(run.over_time("orders_per_customer", 3)["at"]) == {"", "seasonally adjusted"}
+    for frame in (run.explain("wait_p90", by="region"), run.find("wait_p90", by="region")):
+        assert frame["status"].tolist() == ["undefined"]
+        assert "quantile" in frame["note"].item()
+    assert run.speaks_for("average_order_value")["note"].item().startswith("only answers to surveys")
+    assert len(
+        run.find("complaint_rate", by=("region", "touchpoint"))
+    )  # a pair without a common denominator is left out
+
+
+def test_one_name_may_be_given_by_itself(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    pd.testing.assert_frame_equal(run.find("nps", by="region"), run.find("nps", by=["region"]))
+    assert set(run.audit(questions="survey_slow")["metric"]) >= {"survey_slow"}
+    with pytest.raises(UsageError, match="by one segment or by two"):
+        run.explain("nps", by=["region", "plan", "channel"])
+    with pytest.raises(UsageError, match="named twice"):
+        run.measure("nps", by=["region", "region"])
+
+
+def test_nobody_who_left_in_a_whole_period_is_no_rate_of_zero(at_demo: Path) -> None:
+    """The demo's records begin in November 2023: in October nobody is known to have left, and nobody would be."""
+    frame = cx.open_run("2023-11").measure(["churn_rate", "retention_start_cohort"], compare="previous")
+    assert "moved" not in set(frame["verdict"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"metric": "npz"}, "metric=npz: there is none of this name; did you mean 'nps'"),
+        ({"by": "regoin"}, "by=regoin.*did you mean 'region'"),
+        ({"against": "target"}, "target has no answers"),
+        ({"against": "yesterday", "metric": "x"}, "metric=x.*against=yesterday"),
+    ],
+)
+def test_values_of_parameters_are_checked_before_anything_runs(at_demo: Path, given: dict[str, str], said: str) -> None:
+    from cxlib.reports.against import check_values
+
+    with pytest.raises(UsageError, match=said):
+        check_values(cx.load_params(at_demo), cx.Period.parse(PERIOD), given)

@@ -202,7 +202,7 @@ def test_a_direction_is_said_only_where_the_verdict_shows_one(verdict: str, said
 def test_the_finding_counts_and_names_what_moved() -> None:
     assert charts.small_multiples(scorecard(), METRICS).finding == (
         "Net Promoter Score and Complaints rose and Churn on customer-time fell in October 2026; "
-        "no change shown for 6 more"
+        "no change shown for 6 more, 3 with too few answers to tell"
     )
     still = scorecard().assign(verdict="not shown")
     assert charts.small_multiples(still, METRICS).finding == (
@@ -247,7 +247,7 @@ def test_a_metric_that_nothing_was_asked_about_has_no_panel() -> None:
 def test_alt_text_of_a_trend_has_value_interval_period_and_direction() -> None:
     frame = level_rows("csat_top2", ["2026-08", "2026-09", LAST], [0.75, 0.78, 0.808], 0.026, 151)
     said = charts.alt_text(charts.small_multiples(frame, METRICS))
-    assert "80.8 % (interval 78.2 to 83.4 %) in October 2026, higher than 75.0 % in August 2026; target 82.0 %." in said
+    assert "80.8 % (interval 78.2 to 83.4 %) in October 2026, after 75.0 % in August 2026; target 82.0 %." in said
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 23])

@@ -61,7 +61,7 @@ def test_it_says_in_plain_words_what_it_means() -> None:
     told = sentences(voices(), METRICS, segments=SEGMENTS)
     assert told[0].startswith("Net Promoter Score: the weighted figure leads, because weighting moves it by \u2212")
     assert any(one.startswith("25.0 % of 2,400 invitations were answered (likely ") for one in told)
-    assert any("far likelier to answer than others: R-indicator 0." in one for one in told)
+    assert any("far likelier to answer than others, as far as" in one and ": R-indicator 0." in one for one in told)
     assert any(one.startswith("Age band makes the most difference to who answers: from ") for one in told)
     assert any("would be below the target if those who did not answer scored" in one for one in told)
     assert told[-1] == (
@@ -75,7 +75,7 @@ def test_chance_is_not_called_a_difference() -> None:
     own = frame["at"] == "R-indicator"
     frame = results.conform(frame.assign(conf_high=frame["conf_high"].mask(own, 1.0)))
     assert any(
-        one.startswith("That some customers are likelier to answer than others is not shown: R-indicator")
+        one.startswith("That some customers are likelier to answer than others is not shown, as far as")
         for one in sentences(frame, METRICS)
     )
 

@@ -30,8 +30,8 @@ def test_a_lead_metric_that_too_few_answers_tell_about() -> None:
             "Net Promoter Score: +27.0, likely +23.0 to +31.0; too few answers to tell whether it moved since "
             "September 2026 or October 2025."
         ),
-        "No change is shown since September 2026 for any metric (1 compared).",
-        "No change is shown since October 2025 for any metric (1 compared).",
+        "No change is shown since September 2026 for any metric (1 compared, 1 with too few answers to tell).",
+        "No change is shown since October 2025 for any metric (1 compared, 1 with too few answers to tell).",
     ]
 
 

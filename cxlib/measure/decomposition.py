@@ -30,6 +30,7 @@ _ONE = "Kitagawa (centred), delta method"
 _TWO = "Kitagawa (centred), Shapley over the order, delta method"
 _SHARED = "own change over one denominator, delta method"
 _WHOLE = "delta method on customers' sums"
+_WIDEST = "no squares were given: each answer is taken to lie within -1 to 1, and to vary as much as it can"
 
 
 def parts(
@@ -43,6 +44,7 @@ def parts(
     metric: str = "",
     segment: str = "",
     named: int = _NAMED,
+    people: bool = False,
 ) -> pd.DataFrame:
     """Split the change of a ratio between two periods by the levels of a segment.
 
@@ -62,6 +64,8 @@ def parts(
         Labels of the rows. A segment named `a x b` has levels like `North x web` and two dimensions.
     named
         How many levels a chart names beside the sum of the others.
+    people
+        Let n count customers, not rows: of rates over time at risk the rows are events.
 
     Returns
     -------
@@ -87,7 +91,8 @@ def parts(
         kinds = ["difference", "mix", "rate"]
         return results.frame(comparison=kinds, period=after, against=before, status=absent[0], note=absent[1], **labels)
     joint, notes = pooled(joint, before, after, min_n)
-    book = Book(joint, grid(joint, before, after), scale, confidence)
+    cells = grid(joint, before, after)
+    book = Book(joint, cells._replace(rows=cells.customers) if people else cells, scale, confidence)
     out = results.concat([*_rows(book, segment, named), *_shares(book)])
     period = out["period"].replace({"": after})
     against = out["against"].where(out["comparison"] == "share", before)
@@ -133,8 +138,9 @@ def explain(
         raise UsageError(f"'{metric.id}' is a quantile: its change has no parts that add up")
     least = max(min_n, metric.min_n or 0)
     found = parts(
-        joint, before, after, scale=scale_of(metric), confidence=confidence, min_n=least, segment=segment, named=named
-    )
+        joint, before, after, scale=scale_of(metric), confidence=confidence, min_n=least, segment=segment, named=named,
+        people=estimates.counts_people(metric),
+    )  # fmt: skip
     joint = joint.take(joint.keys["period"].isin([before, after]).to_numpy())
     values = []
     if (found["status"] == results.OK).any():
@@ -196,7 +202,10 @@ def decompose(
     )  # fmt: skip
     kept = found["comparison"].isin(["mix", "rate"]) & (found["at"] == "")
     single = kept & (found["level"] != ALL)
-    return results.conform(found[single if single.any() else kept])
+    found = found[single if single.any() else kept]
+    assumed = any(not {"y2", "yy", "moments"} & set(frame.columns) for frame in (before, after))
+    note = found["note"].mask((found["note"] == "") & (found["status"] == results.OK), _WIDEST if assumed else "")
+    return results.conform(found.assign(note=note))
 
 
 def pooled(joint: Joint, before: str, after: str, min_n: int) -> tuple[Joint, dict[str, str]]:

@@ -24,6 +24,7 @@ _FEW, _ALIKE = "one side has too few answers", "all are alike on both sides"
 _ONE_FLAT = "all are alike on one side: the delta method has no variance"
 # Below so many standard errors from 0 the delta method's limits are not to be relied on (Fieller 1954).
 _NEAR_ZERO = 2.0
+_FLAT = "all answers of each side are equal: the interval has no width"
 
 
 def share_difference(
@@ -64,7 +65,7 @@ def share_difference(
     UsageError
         For an unknown method, a confidence outside (0, 1), or more successes than answers.
     """
-    a, b, c, d, together = _arrays(x1, n1, x2, n2, correlation)
+    a, b, c, d, together = _arrays(x1, n1, x2, n2, _between_ones(correlation))
     if np.any((a < 0) | (a > b) | (c < 0) | (c > d)):
         raise UsageError("a difference of shares needs 0 <= successes <= n on both sides")
     sizes = (b, d) if n_eff is None else _arrays(*n_eff, b)[:2]
@@ -76,6 +77,7 @@ def share_difference(
     error = intervals.spread(errors[0], errors[1], together)
     if method == "wald":
         low, high, p_value = intervals.by_z(p[0] - p[1], error, confidence)
+        p_value = np.where((error == 0) & (p[0] == p[1]), 1.0, p_value)
     else:
         limits = lambda i, level: intervals.share_limits(p[i], sizes[i], level)  # noqa: E731
         half = np.where(together > 0, intervals.half_a_pair(p, (sizes[0], sizes[1])), 0.0)
@@ -85,7 +87,7 @@ def share_difference(
     robust = (sizes[0] < b) | (sizes[1] < d)
     return _frame(
         p[0] - p[1], error, np.clip(low, -1, 1), np.clip(high, -1, 1), p_value, n=b + d, n_eff=sizes[0] + sizes[1],
-        method=np.where(robust, f"{method}, cluster-robust n_eff", method),
+        method=np.where(robust, f"{method}, cluster-robust n_eff", method), note=np.where(low == high, _FLAT, ""),
     )  # fmt: skip
 
 
@@ -120,10 +122,8 @@ def mean_difference(
         `before` is 0 or one side does not vary. `note` warns of a relative change on a negative value, or on one
         that is not clearly different from 0.
     """
-    if scale not in ("absolute", "relative"):
-        raise UsageError(f"scale '{scale}' is neither absolute nor relative")
-    relative = scale == "relative"
-    old, new, together = np.atleast_1d(before.ratio, after.ratio, np.asarray(correlation, dtype=float))
+    relative = _relative(before, after, scale)
+    old, new, together = np.atleast_1d(before.ratio, after.ratio, np.asarray(_between_ones(correlation), dtype=float))
     error_old, error_new = (np.atleast_1d(np.sqrt(side.variance)) for side in (before, after))
     value = new - old
     reason = np.where((error_old == 0) & (error_new == 0), _ALIKE, _FEW)
@@ -196,7 +196,7 @@ def nps_difference(
         _nps_side(counts, None if n_eff is None else n_eff[number], method)
         for number, counts in enumerate((before, after))
     )
-    error = intervals.spread(error_old, error_new, np.asarray(correlation, dtype=float))
+    error = intervals.spread(error_old, error_new, np.asarray(_between_ones(correlation), dtype=float))
     if method == "wald":
         low, high, p_value = intervals.by_z(new - old, error, confidence)
     else:
@@ -262,7 +262,7 @@ def rate_difference(
         sides.append((y, unit, deff))
     value = (sides[0][0] * sides[0][1], sides[1][0] * sides[1][1])
     errors = [np.sqrt(y * deff) * unit for y, unit, deff in sides]
-    together, shared = np.asarray(correlation, dtype=float), np.asarray(both, dtype=float)
+    together, shared = np.asarray(_between_ones(correlation), dtype=float), np.asarray(both, dtype=float)
     groups = (np.atleast_1d(after.clusters), np.atleast_1d(before.clusters))
     freedom = intervals.freedom((errors[0] ** 2, errors[1] ** 2), groups, shared)
 
@@ -295,5 +295,25 @@ def _frame(
     )  # fmt: skip
 
 
+def _relative(before: Moments, after: Moments, scale: str) -> bool:
+    """Say whether a relative difference is wanted; raise `UsageError` for what is no scale, and no moments."""
+    if not isinstance(before, Moments) or not isinstance(after, Moments):
+        raise UsageError("a difference of means takes Moments", hint="Make them with Moments.of(values).")
+    if scale not in ("absolute", "relative"):
+        raise UsageError(f"scale '{scale}' is neither absolute nor relative")
+    return scale == "relative"
+
+
+def _between_ones(correlation: ArrayLike) -> ArrayLike:
+    """Return a correlation; raise `UsageError` where it is none."""
+    if np.any(np.abs(np.asarray(correlation, dtype=float)) > 1 + 1e-9):
+        raise UsageError(f"correlation {np.asarray(correlation)} is not between -1 and 1")
+    return correlation
+
+
 def _arrays(*values: ArrayLike) -> tuple[Numbers, ...]:
-    return tuple(np.broadcast_arrays(*(np.atleast_1d(np.asarray(value, dtype=float)) for value in values)))
+    arrays = [np.atleast_1d(np.asarray(value, dtype=float)) for value in values]
+    try:
+        return tuple(np.broadcast_arrays(*arrays))
+    except ValueError:
+        raise UsageError(f"arrays of {' and '.join(str(a.size) for a in arrays)} elements do not go together") from None

@@ -72,14 +72,19 @@ def from_moments(
 
 
 def recorded(metric: Metric, frame: pd.DataFrame, segment: str) -> pd.DataFrame:
-    """Leave out totals over another table in which nothing at all stands above the line.
+    """Leave out totals over people at risk in which nothing at all happened.
 
-    No complaint in a whole period means that nobody complained, or that nobody wrote it down; the rows cannot tell, and
-    a rate of 0 would be read as good news. A level without complaints beside others with some is a true zero.
+    No complaint in a whole period, and nobody who left, means that there was none, or that nobody wrote it down; the
+    rows cannot tell, and a rate of 0 would be read as good news, the next one as a rise. A level without complaints
+    beside others with some is a true zero.
     """
-    if segment != "all" or not isinstance(metric.denominator, Part):
+    if segment != "all":
         return frame
-    return frame[~(frame["rows"] == 0)]
+    if isinstance(metric.denominator, Part):
+        return frame[~(frame["rows"] == 0)]
+    if not metric.time and metric.kind in ("rate", "share"):  # every customer once a period, whatever happened
+        return frame[~((frame["y"] == 0) | ((metric.kind == "share") & (frame["y"] == frame["x"])))]
+    return frame
 
 
 def undefined(metric: Metric, periods: Sequence[str], reason: str, *, segment: str = "all") -> pd.DataFrame:
@@ -112,11 +117,15 @@ def estimate(metric: Metric, moments: Moments, confidence: float) -> pd.DataFram
 
 
 def n_of(metric: Metric, moments: Moments) -> Numbers:
-    """Return what n counts: answers; people for rates over time at risk and ratios over people or another table."""
+    """Return what n counts, answers or people; see `counts_people`."""
+    return moments.clusters if counts_people(metric) else moments.rows
+
+
+def counts_people(metric: Metric) -> bool:
+    """Say whether n counts people: of rates over time at risk and of ratios over people or another table."""
     over = metric.denominator
     at_risk = metric.kind == "rate" and over != "calendar_days"
-    people = at_risk or over == "customers" or isinstance(over, Part)
-    return moments.clusters if people else moments.rows
+    return at_risk or over == "customers" or isinstance(over, Part)
 
 
 def scaled(found: pd.DataFrame, scale: float) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from cxlib.measure.moments import Moments, Numbers
 _ROBUST = ", cluster-robust"
 _FLAT = "all answers are equal: the interval has no width"
 _BESIDE = "the interval leaves out the estimate, as this method does at none and at all"
+_UNWORTH = "the effective number of answers is missing, or not above 0"
 _CLIPPED, _NONE, _MISSING = "limit clipped to the scale", "no answers", "a number is missing"
 
 
@@ -56,16 +57,16 @@ def share(
     x, size = _broadcast(successes, n)
     if np.any((x < 0) | (x > size)):
         raise UsageError("a share needs 0 <= successes <= n", hint=f"Given were {_first(x, (x < 0) | (x > size))}.")
-    effective = size if n_eff is None else _broadcast(n_eff, n)[0]
+    effective = size if n_eff is None else _worth(n_eff, size)
     with np.errstate(invalid="ignore", divide="ignore"):
-        p = np.where(size > 0, x / size, np.nan)
+        p = np.where((size > 0) & ~np.isnan(effective), x / size, np.nan)
         error = np.sqrt(p * (1 - p) / effective)
     low, high = intervals.share_limits(p, effective, confidence, method)
     note = np.where((low > p) | (high < p), _BESIDE, np.where(low == high, _FLAT, ""))
     note = np.where((low < 0) | (high > 1), _CLIPPED, note)
     return _frame(
         size, p, error, np.clip(low, 0, 1), np.clip(high, 0, 1), method=_method(method, size, effective, " n_eff"),
-        n_eff=effective, none=(np.isnan(p), np.where(size == 0, _NONE, _MISSING)), note=note,
+        n_eff=effective, none=(np.isnan(p), _absent(x, size, effective)), note=note,
     )  # fmt: skip
 
 
@@ -95,7 +96,8 @@ def nps(
     Returns
     -------
     pandas.DataFrame
-        A result frame, one row per element; limits are clipped to [-100, 100], which `note` says.
+        A result frame, one row per element; limits are clipped to [-100, 100]. `note` says so, and where they leave
+        out the estimate.
 
     Raises
     ------
@@ -106,20 +108,21 @@ def nps(
     if method not in ("adjusted-wald", "wald"):
         raise UsageError(f"'{method}' is no method for NPS; there are adjusted-wald, wald")
     size = up + middle + down
-    effective = size if n_eff is None else _broadcast(n_eff, size)[0]
+    effective = size if n_eff is None else _worth(n_eff, size)
     with np.errstate(invalid="ignore", divide="ignore"):
         part = np.where(size > 0, effective / size, np.nan)
-        score = 100 * (up - down) / np.where(size > 0, size, np.nan)
+        score = 100 * (up - down) / np.where((size > 0) & ~np.isnan(effective), size, np.nan)
     extra = 3.0 if method == "adjusted-wald" else 0.0
     centre, error = intervals.nps_moments(up * part, down * part, effective, extra=extra)
     half = intervals.z_of(confidence) * error
     low, high = 100 * (centre - half), 100 * (centre + half)
     flat = (error == 0) & (size > 0)
-    note = np.where((low < -100) | (high > 100), _CLIPPED, "")
+    note = np.where((low > score) | (high < score), _BESIDE, "")
+    note = np.where((low < -100) | (high > 100), _CLIPPED, note)
     return _frame(
         size, score, 100 * error, np.clip(low, -100, 100), np.clip(high, -100, 100),
         method=_method(method, size, effective, " n_eff"), n_eff=effective,
-        none=(np.isnan(score), np.where(size == 0, _NONE, _MISSING)), note=np.where(flat, _FLAT, note),
+        none=(np.isnan(score), _absent(up + down, size, effective)), note=np.where(flat, _FLAT, note),
     )  # fmt: skip
 
 
@@ -227,6 +230,8 @@ def quantile(values: ArrayLike, q: float, *, confidence: float = 0.95, counts: A
         raise UsageError(f"quantile {q} is not between 0 and 1")
     given = np.asarray(values, dtype=float).ravel()
     often = np.ones(given.size) if counts is None else np.asarray(counts, dtype=float).ravel()
+    if often.size != given.size or np.any(~(often >= 0)):
+        raise UsageError("each value of a quantile needs a count of 0 or more")
     order = np.argsort(given, kind="stable")[: np.count_nonzero(~np.isnan(given))]  # missing ones sort last
     given, upto = given[order], np.cumsum(often[order])
     n = int(upto[-1]) if upto.size else 0
@@ -235,7 +240,7 @@ def quantile(values: ArrayLike, q: float, *, confidence: float = 0.95, counts: A
     point, low, high = (int(rank) for rank in intervals.quantile_ranks(n, q, confidence))
     if low < 1 or high > n:
         least = int(np.ceil(np.log((1 - confidence) / 2) / np.log(max(q, 1 - q))))
-        note = f"fewer than {least}: no exact {confidence:.0%} interval for this quantile"
+        note = f"fewer than {least}: no exact {100 * confidence:g} % interval for this quantile"
         return results.frame(method="order statistics", status=results.TOO_FEW, note=note)
     at = [float(given[np.searchsorted(upto, rank)]) for rank in (point, low, high)]
     return results.frame(method="order statistics", estimate=at[0], conf_low=at[1], conf_high=at[2], n=n, n_eff=n)
@@ -272,10 +277,26 @@ def _method(name: str, n: Numbers, n_eff: Numbers, what: str) -> NDArray[np.str_
     return np.where(n_eff < n, f"{name}{_ROBUST}{what}", name)
 
 
+def _worth(n_eff: ArrayLike, size: Numbers) -> Numbers:
+    """Return effective sizes; missing where there are answers and none is above 0."""
+    given = _broadcast(n_eff, size)[0]
+    return np.where((given > 0) | (size == 0), given, np.nan)
+
+
+def _absent(x: Numbers, size: Numbers, effective: Numbers) -> NDArray[np.str_]:
+    """Say why there is no estimate."""
+    lost = np.isnan(effective) & ~np.isnan(x + size)
+    return np.where(size == 0, _NONE, np.where(lost, _UNWORTH, _MISSING))
+
+
 def _broadcast(*values: ArrayLike) -> tuple[Numbers, ...]:
-    """Return arrays of one shape, at least one element long."""
-    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value, dtype=float)) for value in values))
-    return tuple(arrays)
+    """Return arrays of one shape, at least one element long; `UsageError` where they cannot be."""
+    arrays = [np.atleast_1d(np.asarray(value, dtype=float)) for value in values]
+    try:
+        return tuple(np.broadcast_arrays(*arrays))
+    except ValueError:
+        shapes = " and ".join(str(array.size) for array in arrays)
+        raise UsageError(f"arrays of {shapes} elements do not go together") from None
 
 
 def _first(values: Numbers, where: NDArray[np.bool_]) -> str:

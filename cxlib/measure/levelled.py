@@ -59,13 +59,17 @@ def _read(frame: pd.DataFrame, by: list[str], what: str) -> pd.DataFrame:
         raise UsageError(
             f"the frame '{what}' has no column {', '.join(lacking)}", hint=f"It has {list(frame.columns)}."
         )
+    missing = [name for name in by if frame[name].isna().any()]
+    if missing:
+        raise UsageError(f"the frame '{what}' has rows without {', '.join(missing)}", hint="Name a level for them.")
     parts = [frame[name].astype("str") for name in by]
     level = parts[0] if len(parts) == 1 else _joined(parts)
     twice = sorted(set(level[level.duplicated()]))
     if twice:
         raise UsageError(f"the frame '{what}' has several rows for {', '.join(twice)}", hint="Add their moments first.")
     sums = _unpacked(frame["moments"]) if "moments" in frame.columns else _completed(frame, what)
-    return sums[list(_NAMES)].astype("float64").assign(level=level.to_numpy())
+    found = sums[list(_NAMES)].astype("float64").assign(level=level.to_numpy())
+    return found[(found[["rows", "y", "x"]] != 0).any(axis=1)]  # a level with nothing in it is absent
 
 
 def _joined(parts: Sequence[pd.Series]) -> pd.Series:

@@ -91,7 +91,7 @@ class Moments:
         y_pre, x_pre
             Covariates of before, per row.
         weights
-            Weights per row, 0 or more, which multiply every sum; 1 if left out.
+            Weights per row, which multiply every sum; 1 if left out. A row of weight 0 does not count.
         clusters
             The customer of each row; a missing one, or none at all, makes each row a cluster of its own.
 
@@ -107,8 +107,9 @@ class Moments:
         """
         size, given = np.size(y), {"y": y, "x": x, "y_pre": y_pre, "x_pre": x_pre}
         columns = {n: column(n, v, size) for n, v in given.items() if v is not None or n == "x"}
-        known = ~np.isnan(columns["y"] + columns["x"])
-        weight = weight_of(weights, size)[known]
+        weight = weight_of(weights, size)
+        known = ~np.isnan(columns["y"] + columns["x"]) & (weight > 0)  # what has no weight does not count
+        weight = weight[known]
         values = {name: numbers[known] for name, numbers in columns.items()}
         _check_covariates(values)
         number, count = numbered(clusters, known)
@@ -127,7 +128,7 @@ class Moments:
         """Take sums that exist already, over n independent units.
 
         Without a denominator `x` each unit counts 1. Pairs may be given in either order; all products of names in
-        `sums` are needed. Raises `UsageError` where one lacks.
+        `sums` are needed. Raises `UsageError` where one lacks, and where no units could have such sums.
         """
         count = np.asarray(n, dtype=float)
         total = {name: np.asarray(value, dtype=float) for name, value in sums.items()}
@@ -139,6 +140,7 @@ class Moments:
         lacking += [f"{a} times {b}" for a, b in sorted(set(_pairs(total)) - set(product))]
         if lacking:
             raise UsageError(f"moments need the sum of y and every product; lacking: {', '.join(lacking)}")
+        _check_possible(count, total, product)
         return cls(count, count, total, product, product["y", "y"])
 
     @classmethod
@@ -281,6 +283,22 @@ def _centre(one: Moments, other: Moments, sums: Mapping[str, Numbers]) -> Centre
     at = np.nan_to_num(_ratio(sums))
     first, second = one._about(at), other._about(at)
     return Centred(at, first.yy + second.yy, first.xy + second.xy, first.y2 + second.y2)
+
+
+def _check_possible(count: Numbers, sums: Mapping[str, Numbers], products: Mapping[Pair, Numbers]) -> None:
+    """Refuse what no `count` units have: fewer than none, or a squared sum beyond n times the sum of squares."""
+    if np.any(count < 0):
+        raise UsageError("moments of fewer than 0 units")
+    for name, total in sums.items():
+        if np.any(total**2 > count * products[name, name] * (1 + 1e-9)):
+            raise UsageError(
+                f"no {name} has the sum {_first(total)} and the sum of squares {_first(products[name, name])}",
+                hint="Products are sums of squares over units, not squares of sums.",
+            )
+
+
+def _first(values: Numbers) -> str:
+    return f"{float(np.ravel(values)[0]):g}"
 
 
 def _check_covariates(values: Mapping[str, Numbers]) -> None:

@@ -51,7 +51,7 @@ def speaks_for(
     rng: np.random.Generator,
     scale: float = 1.0,
     bounds: Bounds | None = (0.2, 5.0),
-    times: int = 200,
+    times: int = 1000,
     confidence: float = 0.95,
     min_n: int = 10,
     metric: str = "",

@@ -16,7 +16,12 @@ from cxlib.params import Metric
 
 
 def to_target(
-    metric: Metric, level_frame: pd.DataFrame, *, confidence: float = 0.95, alpha: float = 0.05
+    metric: Metric,
+    level_frame: pd.DataFrame,
+    *,
+    counts: pd.DataFrame | None = None,
+    confidence: float = 0.95,
+    alpha: float = 0.05,
 ) -> pd.DataFrame:
     """Compare a metric's estimates with its target.
 
@@ -26,6 +31,8 @@ def to_target(
         The definition; without a target there are no rows.
     level_frame
         Rows of `estimates.from_moments` for this metric; others are passed over.
+    counts
+        Of a quantile: what `plans.plan` brought back, rows per period, level and value. Without them it has no p-value.
     confidence
         That the rows' intervals were made with.
     alpha
@@ -35,7 +42,8 @@ def to_target(
     -------
     pandas.DataFrame
         A result frame, `comparison = "difference"`, `against = "target"`: estimate and limits less the target. The
-        p-value is that of the score test for shares, exact for rates, t or z for the rest; quantiles have none.
+        p-value is that of the score test for shares, exact for rates and quantiles (Conover 1999, 3.2; SciPy
+        `quantile_test`), t or z for the rest.
     """
     own = (level_frame["metric"] == metric.id) & (level_frame["comparison"] == "level")
     rows = level_frame[own].reset_index(drop=True)
@@ -43,6 +51,8 @@ def to_target(
         return results.empty()
     shifted = {name: rows[name] - metric.target for name in ("estimate", "conf_low", "conf_high")}
     p_value = _against_target(metric, rows, metric.target, confidence)
+    if metric.kind == "quantile" and counts is not None:
+        p_value = _quantile(rows, counts, metric.quantile, metric.target)
     found = rows.assign(comparison="difference", against="target", p_value=p_value, **shifted)
     return judge(results.conform(found), [metric], alpha=alpha, confidence=confidence)
 
@@ -79,3 +89,15 @@ def _poisson(rows: pd.DataFrame, target: float, confidence: float) -> Numbers:
     above = np.where(events > 0, stats.gamma.cdf(expected, np.where(events > 0, events, 1)), 1.0)
     below = stats.gamma.sf(expected, events + 1)
     return np.minimum(1.0, 2 * np.minimum(above, below))
+
+
+def _quantile(rows: pd.DataFrame, counts: pd.DataFrame, q: float, target: float) -> Numbers:
+    """Twice the smaller exact tail: of so few values up to the target, or so many below it, if it were the quantile."""
+    per = counts.assign(
+        upto=counts["rows"] * (counts["value"] <= target), below=counts["rows"] * (counts["value"] < target)
+    )
+    sums = per.groupby(["period", "level"])[["rows", "upto", "below"]].sum()
+    own = sums.reindex(pd.MultiIndex.from_frame(rows[["period", "level"]])).to_numpy(dtype=float)
+    n, upto, below = own.T
+    tails = stats.binom.cdf(upto, n, q), stats.binom.sf(below - 1, n, q)
+    return np.where(rows["status"] == results.OK, np.minimum(1.0, 2 * np.minimum(*tails)), np.nan)

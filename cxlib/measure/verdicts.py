@@ -64,6 +64,8 @@ def judge(
         that so many answers show in 80 of 100 cases, in this family, exceeds `change_that_matters`; `note` names it.
         A metric without a change that matters has no third verdict.
     """
+    if not 0 < alpha < 1:
+        raise UsageError(f"alpha {alpha:g} is not between 0 and 1", hint="Write 5 % as 0.05.")
     known, names = {metric.id: metric for metric in metrics}, frame["metric"].tolist()
     member = _members(frame)
     targets = (frame["against"] == _TARGET).to_numpy()
@@ -227,4 +229,7 @@ def _next_cutoff(adjusted: Numbers, alpha: float, method: str) -> float:
 
 def _amount(value: float, unit: str) -> str:
     """Write a change for people; shares in percentage points."""
-    return f"{100 * value:.1f} percentage points" if unit == "percent" else f"{value:.3g}"
+    if unit in ("percent", "per_month"):
+        return f"{100 * value:.1f} percentage points{' a month' if unit == 'per_month' else ''}"
+    words = {"points": "points", "seconds": "seconds", "days": "days"}.get(unit, "")
+    return f"{value:.3g} {words}".rstrip()

@@ -88,7 +88,7 @@ def weighted_mean(
     1993). Replicates: Rao, Wu and Yue (1992).
     """
     value, weight = _checked(y, weights, kind)
-    known = ~np.isnan(value)
+    known = ~np.isnan(value) & (weight > 0)  # what has no weight does not count
     value, weight = value[known], weight[known]
     if not weight.sum() > 0:
         return results.frame(status=results.UNDEFINED, note="no answers")

@@ -107,6 +107,12 @@ class Metric(Model):
     version: int = Field(1, ge=1)
 
     @property
+    def grows_with_time(self) -> bool:
+        """Whether a longer period gives another number by itself: counts per person, shares of a start's cohort."""
+        per = self.denominator.value if isinstance(self.denominator, Part) else self.denominator
+        return per == "customers" or (self.kind == "share" and not self.time)
+
+    @property
     def window_days(self) -> int:
         """Days of follow-up that `window` declares; 0 without one."""
         return int(self.window.split()[0]) if self.window else 0

@@ -112,6 +112,11 @@ def _report(draft: Draft, entry: Entry) -> None:
     _all_exist(draft, entry, ("metrics",), "metrics", report.metrics)
     _all_exist(draft, entry, ("segments",), "segments", report.segments)
     _all_exist(draft, entry, ("audit",), "metrics", report.audit)
+    for place, name in enumerate(report.audit or ()):
+        metric = draft.folders["metrics"][name].content if name in draft.folders["metrics"] else None
+        if metric is not None and metric.table not in (None, "responses", "invitations"):
+            message = f"'{name}' counts {metric.table}: an audit asks of responses or invitations"
+            draft.blame(entry, ("audit", place), message, name)
     folder = report.folder or f"notebooks/{report.id}"
     found = [path.stem for path in sorted((draft.root / folder).glob("*.ipynb"))]
     for place, name in enumerate(report.notebooks or ()):

@@ -12,9 +12,9 @@ from cxlib.errors import UsageError, did_you_mean
 from cxlib.params.models import Metric, Segment
 from cxlib.periods import Period
 from cxlib.reports import why
+from cxlib.reports.against import compared
 from cxlib.reports.context import Context
 from cxlib.reports.inputs import Inputs
-from cxlib.reports.levels import compared
 from cxlib.reports.speaking import spoken_for
 
 
@@ -57,12 +57,15 @@ class Questions:
         Returns
         -------
         pandas.DataFrame
-            A result frame: the `difference`, the totals of `mix` and `rate` (level `all`), and a row of each per level.
-            The parts of the levels add up to the difference. See `measure.decomposition`.
+            A result frame: the `difference`, the totals of `mix` and `rate` (level `all`), and a row of each per level,
+            whose parts add up to the difference. Rows with `at = "other levels"` sum small parts up for the chart:
+            leave them out of sums. Levels' own values and shares stand beside. See `measure.decomposition`.
         """
         of, other = self._metric(metric), self._against(against)
         if by:
-            names = [by] if isinstance(by, str) else list(by)
+            names = _list(by)
+            if len(names) > 2:
+                raise UsageError(f"a change is split by one segment or by two, not by {', '.join(names)}")
             return why.explained(self._inputs, of, other, tuple(self._segment(name) for name in names))
         cuts = [(self._segment(name),) for name in self.context.report.segments]
         return why.most_telling([why.explained(self._inputs, of, other, cut) for cut in cuts])
@@ -70,7 +73,7 @@ class Questions:
     def find(
         self,
         metric: str | Metric | None = None,
-        by: Sequence[str] = (),
+        by: Sequence[str] | str = (),
         against: str = "previous",
         pairs: bool = True,
     ) -> pd.DataFrame:
@@ -90,7 +93,7 @@ class Questions:
         pandas.DataFrame
             A result frame with one row per level tested, false discoveries controlled over all. See `measure.finder`.
         """
-        segments = [self._segment(name) for name in by or self.context.report.segments]
+        segments = [self._segment(name) for name in _list(by) or self.context.report.segments]
         return why.differing(self._inputs, self._metric(metric), self._against(against), segments, pairs=pairs)
 
     def contrast(self, by: str, metric: str | Metric | None = None, against: str = "rest") -> pd.DataFrame:
@@ -148,7 +151,7 @@ class Questions:
         last = Period(day - timedelta(days=day.weekday()), "week")
         return why.watched(self._inputs, self._metric(metric), last.last(weeks))
 
-    def audit(self, metric: str | Metric | None = None, questions: Sequence[str] = ()) -> pd.DataFrame:
+    def audit(self, metric: str | Metric | None = None, questions: Sequence[str] | str = ()) -> pd.DataFrame:
         """Question the survey itself: how often each defect occurs, and what it does to a score.
 
         Parameters
@@ -163,12 +166,12 @@ class Questions:
         pandas.DataFrame
             Level rows of the questions, and difference rows of the score. See `measure.audit`.
         """
-        names = list(questions) or list(self.context.report.audit)
+        names = _list(questions) or list(self.context.report.audit)
         scores = [self._metric(metric)] if metric else [self.metrics[name] for name in self.context.report.metrics]
         return why.audited(self._inputs, scores, [self._metric(name) for name in names])
 
     def speaks_for(
-        self, metric: str | Metric | None = None, by: Sequence[str] = (), against: str = "previous", seed: int = 1
+        self, metric: str | Metric | None = None, by: Sequence[str] | str = (), against: str = "previous", seed: int = 1
     ) -> pd.DataFrame:
         """Say whom a score speaks for.
 
@@ -189,7 +192,7 @@ class Questions:
             The score as it is and weighted to the customers, and which of the two leads and why; who answers
             (response rate, R-indicator); and the tipping point. See `measure.weights` and `measure.response`.
         """
-        segments = [self._segment(name) for name in by or self.context.workspace.weighting.segments]
+        segments = [self._segment(name) for name in _list(by) or self.context.workspace.weighting.segments]
         return spoken_for(self._inputs, self._metric(metric), segments, self._against(against), seed)
 
     def _metric(self, metric: str | Metric | None) -> Metric:
@@ -218,3 +221,8 @@ class Questions:
                 f"no {what} is called '{name}'{did_you_mean(name, known)}", hint=f"There are {', '.join(known)}."
             )
         return known[name]
+
+
+def _list(names: Sequence[str] | str) -> list[str]:
+    """Return names as a list, also where one was given by itself; each once."""
+    return list(dict.fromkeys([names] if isinstance(names, str) else names)) if names else []

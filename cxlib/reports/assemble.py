@@ -166,7 +166,8 @@ def _index(build: Build, glance: str, manifest: Mapping[str, Any]) -> str:
     told = ["This run is not published. The last good report, if there was one, still stands."]
     parts.append(page.warnings(told * (manifest["state"] == "failed") + (context.warnings if context else [])))
     lead, *rest = manifest["headline"]
-    parts.append(f'<p class="lead">{escape(lead)}</p><p>{escape(" ".join(rest))}</p>')
+    points = "".join(f"<li>{escape(sentence)}</li>" for sentence in rest)
+    parts.append(f'<p class="lead">{escape(lead)}</p>' + (f"<ul>{points}</ul>" if points else ""))
     pages = [
         (f"{name}.html", page.first_heading(notebook, name), page.first_paragraph(notebook))
         for name, notebook in build.notebooks.items()

@@ -65,11 +65,18 @@ class Context(Model):
 
     @property
     def described(self) -> dict[str, Metric]:
-        """The definitions as they read in this period: a target in another currency than its amounts' is none."""
-        if {origin.currency for origin in self.origins} <= {self.workspace.currency}:
-            return self.metrics
-        lost = {"target": None}
-        return {n: m.model_copy(update=lost) if m.unit == "money" else m for n, m in self.metrics.items()}
+        """The definitions as they read in this period.
+
+        A target in another currency than its amounts' is none, nor is one for a month a target for a week.
+        """
+        abroad = not {origin.currency for origin in self.origins} <= {self.workspace.currency}
+        other = Period.parse(self.period).kind != self.workspace.period
+        lost = {
+            name: metric.model_copy(update={"target": None})
+            for name, metric in self.metrics.items()
+            if (abroad and metric.unit == "money") or (other and metric.grows_with_time)
+        }
+        return self.metrics | lost
 
     @property
     def warnings(self) -> list[str]:

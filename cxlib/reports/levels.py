@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from cxlib import results
-from cxlib.errors import UsageError, did_you_mean
 from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.reports.disclosure import hidden
 
-COMPARE: dict[str, Callable[[Period], Period]] = {
-    "previous": lambda period: period.previous(),
-    "year_ago": lambda period: period.year_ago(),
-    "target": lambda period: period,  # compared with a number, not with a period
-}
 _HIDDEN = "fewer customers than may be shown"
-
-
-def compared(period: Period, names: Sequence[str]) -> tuple[list[Period], bool]:
-    """Return the periods that a period is compared with, and whether it is compared with the target.
-
-    `names` are of `COMPARE`, or labels of other periods; `UsageError` says what else there is.
-    """
-    others: list[Period] = []
-    for name in names:
-        if name not in COMPARE and not name[:1].isdigit():
-            near = did_you_mean(name, COMPARE)
-            raise UsageError(
-                f"no comparison is called '{name}'{near}",
-                hint=f"There are {', '.join(COMPARE)}, and any period such as {period.previous()}.",
-            )
-        if name != "target":
-            others.append(COMPARE[name](period) if name in COMPARE else Period.parse(name))
-    wrong = [other.label for other in others if other == period]
-    if wrong:
-        raise UsageError(f"{wrong[0]} cannot be compared with itself")
-    return list(dict.fromkeys(others)), "target" in names
 
 
 def measured(
@@ -105,10 +78,16 @@ def measured(
     masked = _masked_differences(moments, pairs, about)
     parts += [_but(found, masked), masked]
     if target and metric.target is not None:
-        parts.append(
-            changes.to_target(metric, levels.loc[levels["period"] == own], confidence=confidence, alpha=1 - confidence)
-        )
+        now = levels.loc[levels["period"] == own]
+        parts.append(changes.to_target(metric, now, counts=visible, confidence=confidence, alpha=1 - confidence))
     return _in_order(results.concat(parts), labels)
+
+
+def unfinished(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame without its comparisons: a part of a period is no better or worse than a whole one."""
+    compared = frame["comparison"].isin(["difference", "relative"]) & (frame["status"] == results.OK)
+    status, note = frame["status"].mask(compared, results.UNDEFINED), frame["note"].mask(compared, "it is not over")
+    return results.conform(frame.assign(status=status, note=note, verdict=frame["verdict"].mask(compared, "")))
 
 
 def _without(

@@ -19,12 +19,13 @@ from cxlib.errors import UsageError
 from cxlib.params.models import Metric, Segment, Touchpoint
 from cxlib.periods import Period
 from cxlib.reports import boxes, checks
+from cxlib.reports.against import compared
 from cxlib.reports.asking import Questions
 from cxlib.reports.boxes import Shown
 from cxlib.reports.context import Context, gather, open_store
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
-from cxlib.reports.levels import compared, measured
+from cxlib.reports.levels import measured, unfinished
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -156,6 +157,8 @@ class Run(Questions):
         wanted = [self._metric(one) for one in given]
         cuts = [] if by == "all" else [by] if isinstance(by, str) else list(by)
         segments = [self._segment(name) for name in cuts]
+        if len(set(cuts)) < len(cuts):
+            raise UsageError(f"a segment is named twice: {', '.join(cuts)}")
         others, target = compared(self.period, [compare] if isinstance(compare, str) else list(compare))
         if periods < 1:
             raise UsageError(f"periods is {periods}; it counts periods, from 1")
@@ -166,7 +169,8 @@ class Run(Questions):
         parts = [self._one(metric, segments, shown, others, target=target, relative=relative) for metric in wanted]
         level = self.context.workspace.confidence
         lead = self.lead if len(wanted) > 1 and not cuts else ""
-        return changes.judge(results.concat(parts), wanted, alpha=1 - level, confidence=level, lead=lead)
+        found = changes.judge(results.concat(parts), wanted, alpha=1 - level, confidence=level, lead=lead)
+        return unfinished(found) if self.context.partial else found
 
     def _one(
         self, metric: Metric, segments: Sequence[Segment], shown: Sequence[Period], others: Sequence[Period], *,

@@ -19,6 +19,7 @@ from cxlib.errors import DisclosureError, RunError
 from cxlib.params.models import Params, Report
 from cxlib.periods import Period
 from cxlib.reports import page, places
+from cxlib.reports.against import check_values
 from cxlib.reports.build import Build
 from cxlib.reports.context import report_of, resolve_period
 from cxlib.reports.execute import execute, libraries, stop_all
@@ -91,6 +92,7 @@ def run_pack(
     names = {name: declared(notebook, name) for name, notebook in notebooks.items()}
     resolve(names, parameters or {}, {})  # refused before the store is opened
     chosen, snapshot = _open(root, params, period, as_of)
+    check_values(params, chosen, parameters or {})
     own = {"period": chosen.label, "as_of": snapshot["id"], "pack": pack, "run_folder": "."}
     place = places.Place(root / "reports", pack, chosen.label)
     build = Build(root, params, report, chosen, snapshot, place.building, notebooks, dict(parameters or {}))

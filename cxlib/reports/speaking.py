@@ -22,6 +22,10 @@ def spoken_for(inputs: Inputs, metric: Metric, segments: Sequence[Segment], agai
     """Return what `Run.speaks_for` says."""
     context, period = inputs.context, inputs.context.period
     space = context.workspace.weighting
+    if metric.table != "responses":
+        from cxlib.measure import estimates
+
+        return estimates.undefined(metric, [period], "only answers to surveys are weighted to those who did not answer")
 
     def make() -> pd.DataFrame:
         from cxlib.measure import decomposition, weights

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
-from cxlib.params.models import Metric, Segment
+from cxlib.params.models import Metric, Part, Segment
 from cxlib.periods import Period
 from cxlib.reports import disclosure
 from cxlib.reports.context import Context
@@ -39,6 +39,8 @@ def clearest(changes: pd.DataFrame, metric: str) -> str:
 def explained(inputs: Inputs, metric: Metric, against: Period, cut: Cut) -> pd.DataFrame:
     """Return the change of a metric split into mix and rate by one segment, or by two at once; see `Run.explain`."""
     context, period = inputs.context, Period.parse(inputs.context.period)
+    if metric.kind == "quantile":
+        return _unsplit(metric, period)
 
     def make() -> pd.DataFrame:
         from cxlib.measure import decomposition
@@ -75,6 +77,8 @@ def differing(
 ) -> pd.DataFrame:
     """Return which levels moved differently from the rest; see `Run.find`."""
     context, period = inputs.context, Period.parse(inputs.context.period)
+    if metric.kind == "quantile":
+        return _unsplit(metric, period)
 
     def make() -> pd.DataFrame:
         from cxlib.measure import finder
@@ -115,7 +119,7 @@ def over_time(inputs: Inputs, metric: Metric, periods: Sequence[Period]) -> pd.D
     first = levels["period"].min() if len(levels) else ""
     levels = levels.loc[levels["period"].isin(labels)]
     parts = [levels]
-    for span in spans if first else ():
+    for span in spans if first and not metric.grows_with_time else ():
         rolled = inputs.moments(metric, (), periods, rolling=span)
         if not isinstance(rolled, str):
             parts.append(seasonal.rolling(metric, rolled.loc[~disclosure.hidden(rolled)], span, first=first, **how))
@@ -229,7 +233,15 @@ def _joints(
             continue
         known.append(segment)
     for cut in combinations(known, 2) if pairs else ():
-        yield _named(cut), Joint.from_frame(inputs.joint(metric, cut, periods))
+        if not isinstance(metric.denominator, Part) or cut[0].on == cut[1].on:  # else levels have no denominator
+            yield _named(cut), Joint.from_frame(inputs.joint(metric, cut, periods))
+
+
+def _unsplit(metric: Metric, period: Period) -> pd.DataFrame:
+    """Return the row of a quantile, of which no parts add up."""
+    from cxlib.measure import estimates
+
+    return estimates.undefined(metric, [period.label], "a quantile is not made of sums: its change has no parts")
 
 
 def _how(context: Context, metric: Metric) -> dict[str, Any]:

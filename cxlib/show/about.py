@@ -44,6 +44,8 @@ def definitions(
     columns: dict[str, list[Cell]] = {"Question": [], "Better is": [], "Target": [], "How to read it": [], "Owner": []}
     names = list(metrics) if frame is None else rows.with_data(frame, rows.span(frame))[0]
     shown = [metric_of(metrics, name) for name in names]
+    if not shown:
+        return markup.nothing(heading, "no metric has a figure")
     for metric in shown:
         target = "none" if metric.target is None else form.short(metric.target, metric.unit)
         caveats = "<br>".join(escape(caveat) for caveat in metric.caveats)

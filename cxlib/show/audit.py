@@ -82,6 +82,8 @@ def survey_audit(
         cells = (_rate(line, form), _apart(line, form), _pull(line, form))
         for column, cell in zip(columns.values(), cells, strict=True):
             column.append(cell)
+    if not known_of:
+        return markup.nothing(heading, _unknown(lines).removesuffix("."))
     keys = [(line.question.title, line.score.title if line.score else "no score") for line in known_of]
     body = markup.table(columns, ["Question", "Score"], keys)
     told = f"<p>{escape(sentence(frame, metrics, str(last), currency=currency, locale=locale))}</p>"

@@ -100,7 +100,7 @@ def table(columns: Mapping[str, Sequence[Cell]], heads: Sequence[str], keys: Seq
         Row headings, one or two texts a row; rows of one group stand together.
     """
     top = [f'<th scope="col">{escape(head)}</th>' for head in heads]
-    top += [f'<th scope="col"{_kind(cells[0])}>{escape(name)}</th>' for name, cells in columns.items()]
+    top += [f'<th scope="col"{_kind(cells[0]) if cells else ""}>{escape(name)}</th>' for name, cells in columns.items()]
     body, spans = [], _spans([key[0] for key in keys]) if len(heads) > 1 else {}
     for place, key in enumerate(keys):
         group = f'<th scope="rowgroup" rowspan="{spans[place]}">{escape(key[0])}</th>' if place in spans else ""

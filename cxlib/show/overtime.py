@@ -158,8 +158,8 @@ def _finding(views: Sequence[_View], metric: Metric, last: Period, form: Format)
     for view in views:
         for name, row in _last(view).items():
             value = form.value(row["estimate"], metric.unit)
-            how = f" over {name}" if name else f" in {last.title}" if row["at"] == "" else " with the season taken out"
-            parts.append(f"{value}{how}")
+            if row["at"] != seasonal.ADJUSTED:  # its pattern is an estimate, too: nothing for a title
+                parts.append(f"{value}{f' over {name}' if name else f' in {last.title}'}")
     return f"{metric.title}: {', '.join(parts)}" if parts else f"{metric.title}: no figure in {last.title}"
 
 
@@ -171,6 +171,8 @@ def _subtitle(views: Sequence[_View], periods: Sequence[Period], metric: Metric,
     kind = periods[0].kind
     if any(len(view.lines) > 1 or "" not in view.lines for view in views):
         told.append(f"Neighbouring points of a rolling line share {kind}s: a smooth rise is not many findings.")
+    if any(_last(view).get("", {}).get("at") == seasonal.ADJUSTED for view in views):
+        told.append("The season that is taken out is itself estimated.")
     points = [point for view in views for line in view.lines.values() for point in line if len(view.lines) == 1]
     told += [f"{style.MARKS}."] if any(missing_words(point) for point in points) else []
     return " ".join(told)

@@ -131,8 +131,8 @@ def movement(frame: pd.DataFrame | Book, metric: Metric, period: Period, form: F
 def tally(
     frame: pd.DataFrame | Book, metrics: Mapping[str, Metric], period: Period, against: str
 ) -> dict[str, list[str]]:
-    """Return titles of metrics by what became of them: `up`, `down`, `flat`, and `better`, `worse` once more."""
-    found: dict[str, list[str]] = {name: [] for name in ("up", "down", "flat", BETTER, WORSE)}
+    """Return titles of metrics by what became of them: `up`, `down`, `flat`; once more `few`, `better`, `worse`."""
+    found: dict[str, list[str]] = {name: [] for name in ("up", "down", "flat", "few", BETTER, WORSE)}
     entries = book(frame)
     for name in dict.fromkeys(key[1] for key in entries):
         row, metric = change(entries, name, str(period), against), metric_of(metrics, name)
@@ -140,6 +140,7 @@ def tally(
         if row is None or not shape:
             continue
         found["up" if shape == "▲" else "down" if shape == "▼" else "flat"].append(metric.title)
+        found["few"] += [metric.title] * (shape == "◇")
         if tone != FLAT:
             found[tone].append(metric.title)
     return found

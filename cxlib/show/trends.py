@@ -224,9 +224,10 @@ def _finding(
     moved, still = found["up"] + found["down"], len(found["flat"])
     if not moved and not still:
         return f"{len(names)} metrics, {span_title(shown)}"
+    few = f", {len(found['few'])} with too few answers to tell" if found["few"] else ""
     if not moved:
-        return f"No change shown in {last.title} against {before.title} for any of {still} metrics"
-    rest = f"; no change shown for {still} more" if still else ""
+        return f"No change shown in {last.title} against {before.title} for any of {still} metrics{few}"
+    rest = f"; no change shown for {still} more{few}" if still else ""
     if len(moved) <= 4:
         parts = [f"{rows.listed(found[way])} {word}" for way, word in (("up", "rose"), ("down", "fell")) if found[way]]
         return f"{' and '.join(parts)} in {last.title}{rest}"
@@ -248,9 +249,7 @@ def _sentence(panel: _Panel, shown: Sequence[Period], form: Format) -> str:
     told = f"{metric.title}: {form.value(last['estimate'], unit)}"
     told += f" (interval {form.interval(last['conf_low'], last['conf_high'], unit)}) in {shown[-1].title}"
     if len(shown) > 1 and first is not None and not missing_words(first):
-        way = "higher than" if last["estimate"] > first["estimate"] else "lower than"
-        way = "the same as" if last["estimate"] == first["estimate"] else way
-        told += f", {way} {form.value(first['estimate'], unit)} in {shown[0].title}"
+        told += f", after {form.value(first['estimate'], unit)} in {shown[0].title}"
     told += f"; target {form.value(metric.target, unit)}" if metric.target is not None else ""
     gaps = sum(bool(missing_words(point)) for point in panel.points)
     return told + (f"; {gaps} of {len(shown)} periods without a figure." if gaps else ".")

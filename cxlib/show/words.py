@@ -110,8 +110,13 @@ def _moved(found: Mapping[str, Sequence[str]], other: Period) -> str:
     ]
     if named:
         return f"Moved since {other.title}: {_some(named)}."
-    still = len(found["flat"])
-    return f"No change is shown since {other.title} for any metric ({still} compared)." if still else ""
+    return f"No change is shown since {other.title}{_still(found)}." if found["flat"] else ""
+
+
+def _still(found: Mapping[str, Sequence[str]]) -> str:
+    """Say for how many metrics nothing is shown, and for how many of them too few answered to tell."""
+    few, size = len(found["few"]), len(found["flat"])
+    return f" for any metric ({size} compared{f', {few} with too few answers to tell' if few else ''})"
 
 
 def _targets(found: Mapping[str, Sequence[str]]) -> list[str]:
@@ -119,7 +124,7 @@ def _targets(found: Mapping[str, Sequence[str]]) -> list[str]:
     worse, better, still = found[rows.WORSE], found[rows.BETTER], len(found["flat"])
     told = [f"Worse than target: {_some(worse)}."] if worse else []
     told += [f"Better than target: {_some(better)}."] if better else []
-    return told or [f"No difference from target is shown for any metric ({still} compared)."] * bool(still)
+    return told or [f"No difference from target is shown{_still(found)}."] * bool(still)
 
 
 def _some(names: Sequence[str]) -> str:
