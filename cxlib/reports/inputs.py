@@ -97,6 +97,7 @@ class Inputs:
     frozen: Frozen
     open: Callable[[], Store]
     _store: Store | None = field(default=None, repr=False)
+    _joints: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _ready: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)  # brought, and not yet asked for
 
     def moments(
@@ -182,7 +183,10 @@ class Inputs:
         """
         from cxlib.measure import plans
 
-        return self._run(plans.joint, metric, periods, segments)
+        key = self._key("joint", metric, segments, [period.label for period in periods])
+        if key not in self._joints:  # why it moved and where are asked of the same sums
+            self._joints[key] = self._run(plans.joint, metric, periods, segments)
+        return self._joints[key]
 
     def result(
         self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str],
