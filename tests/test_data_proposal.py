@@ -642,7 +642,7 @@ def test_no_text_breaks_it(tmp_path_factory: pytest.TempPathFactory, text: str, 
     (room / "params").mkdir(parents=True)
     (room / "params" / "workspace.yml").write_text("company: Toy\n")
     with contextlib.suppress(SourceError):  # it is empty
-        propose(room, put(room, text.encode(encoding, "replace")))
+        assert propose(room, put(room, text.encode(encoding, "replace"))) is not None
 
 
 def damaged(content: bytes, dice: random.Random) -> bytes:
@@ -665,7 +665,7 @@ def test_no_damage_breaks_it(room: Path) -> None:
     dice = random.Random(20261121)
     contents = [ORDERS.encode(), (ROOT / "tests/data/olist_by_hand/olist_order_reviews_dataset.csv").read_bytes()]
     for number in range(30):
-        propose(room, put(room, damaged(contents[number % 2], dice)))
+        assert propose(room, put(room, damaged(contents[number % 2], dice))) is not None
 
 
 # What the real files are: how they are written, the table they fill, and how many of their rows are accepted at once
