@@ -90,3 +90,9 @@ class TestDecompose:
         given = changes.decompose(before.assign(yy=before["y"]), after.assign(yy=after["y"]), "seg")
         assert not given["note"].str.contains("squares").any()
         assert (given["std_error"] <= assumed["std_error"]).all()
+
+    def test_a_denominator_that_counts_the_rows_may_be_given_or_left_out(self) -> None:
+        before, after = levels(n=[200, 100], y=[100, 50]), levels(n=[200, 150], y=[120, 40])
+        plain = changes.decompose(before, after, "seg")
+        for form in (lambda one: one.assign(x=one["n"]), lambda one: one.rename(columns={"n": "x"})):
+            pd.testing.assert_frame_equal(changes.decompose(form(before), form(after), "seg"), plain)

@@ -171,9 +171,10 @@ def decompose(
     before, after
         One row per level: the columns of `by`, and either the sums that `plans.plan` brings (`rows`, also called `n`,
         `clusters`, `y`, `x`, `y2`, `yy`, `xy`, `xx`) or a column `moments` of `Moments`. Without `x` rows are counted,
-        without `clusters` each row is a customer; the products follow then. Without any squares, and with no sum above
-        the number of rows, each answer is taken to lie within -1 to 1 and to vary as much as it can: the intervals are
-        the widest there can be (for a share give `yy`, which is `y`).
+        without `rows` x counts them, without `clusters` each row is a customer; the products follow then. Without any
+        squares, and with no sum above the number of rows, each answer is taken to lie within -1 to 1 and to vary as
+        much as it can: the intervals are the widest there can be (for a share give `yy`, which is `y`), and `note`
+        says so.
     by
         The column of the levels; two columns split the mix between both dimensions.
     scale, confidence, min_n, metric

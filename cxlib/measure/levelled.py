@@ -95,10 +95,12 @@ def _completed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     """Fill in the sums that follow from others."""
     known = frame.rename(columns={old: new for old, new in _AS.items() if new not in frame.columns})
     sums = known[[name for name in _NAMES if name in known.columns]].reset_index(drop=True).astype("float64")
+    if "rows" not in sums and "x" in sums:
+        sums["rows"] = sums["x"]
     if "rows" in sums and "clusters" not in sums:
         sums["clusters"] = sums["rows"]
-    counted = "x" not in sums
-    if "rows" in sums and counted:
+    counted = "rows" in sums and ("x" not in sums or bool((sums["x"] == sums["rows"]).all()))
+    if counted:
         sums["x"] = sums["rows"]
     if {"rows", "y"} <= set(sums.columns) and counted and (sums["clusters"] == sums["rows"]).all():
         # Each row is a customer: the products are those of rows. Without squares they are the largest there can be.
