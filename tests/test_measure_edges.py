@@ -96,3 +96,8 @@ class TestDecompose:
         plain = changes.decompose(before, after, "seg")
         for form in (lambda one: one.assign(x=one["n"]), lambda one: one.rename(columns={"n": "x"})):
             pd.testing.assert_frame_equal(changes.decompose(form(before), form(after), "seg"), plain)
+
+    def test_levels_may_stand_in_the_index(self) -> None:
+        before, after = levels(n=[200, 100], y=[100, 50]), levels(n=[200, 150], y=[120, 40])
+        found = changes.decompose(before.set_index("seg"), after.set_index("seg"), "seg")
+        pd.testing.assert_frame_equal(found, changes.decompose(before, after, "seg"))

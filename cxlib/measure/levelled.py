@@ -53,7 +53,8 @@ def joint_of(before: pd.DataFrame, after: pd.DataFrame, by: Sequence[str], label
 
 
 def _read(frame: pd.DataFrame, by: list[str], what: str) -> pd.DataFrame:
-    """Return `level` and the sums of one period."""
+    """Return `level` and the sums of one period; levels may stand in the index, too."""
+    frame = frame.reset_index() if set(by) & set(frame.index.names) else frame
     lacking = [name for name in by if name not in frame.columns]
     if lacking:
         raise UsageError(
