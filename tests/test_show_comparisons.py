@@ -7,6 +7,9 @@ import pytest
 from cxlib import results
 from cxlib.errors import UsageError
 from cxlib.show.comparisons import changes
+from cxlib.show.standing import standing_table
+from cxlib.show.waterfall import waterfall
+from cxlib.show.weighting import weighting
 from tests.show_frames import LAST, METRICS, difference, level_rows
 
 FRAME = results.concat(
@@ -57,3 +60,13 @@ def test_one_of_several_metrics_must_be_named() -> None:
     with pytest.raises(UsageError, match="name the one"):
         changes(both, METRICS)
     assert "September 2026" in changes(both, METRICS, "nps")
+
+
+def test_what_cannot_be_shown_says_why() -> None:
+    """The waterfall, the levels against the rest and the weights give the reason of the row that has no number."""
+    why = "a quantile is not made of sums: its change has no parts"
+    lost = results.frame(metric="wait_p50", period=LAST, status=results.UNDEFINED, note=why)
+    assert why in waterfall(results.concat([FRAME, lost]), METRICS).finding
+    for table in (standing_table(lost, METRICS), weighting(lost, METRICS)):
+        assert why in table
+    assert "nothing was weighted" in weighting(FRAME, METRICS)

@@ -151,6 +151,12 @@ def apart(first: Row, last: Row) -> bool:
     return bool(first["conf_low"] > last["conf_high"] or first["conf_high"] < last["conf_low"])
 
 
+def why_not(frame: pd.DataFrame, otherwise: str) -> str:
+    """Return the reason that the frame's last row gives for having no number, else other words."""
+    last = frame.iloc[-1] if len(frame) else None
+    return str(last["note"]) if last is not None and last["status"] == results.UNDEFINED and last["note"] else otherwise
+
+
 def mentioned(frame: pd.DataFrame, touchpoints: Container[str]) -> set[str]:
     """Return the touchpoints that any metric of the frame has a row for."""
     return {level for level in frame.loc[frame["segment"] == "touchpoint", "level"] if level in touchpoints}

@@ -53,7 +53,7 @@ def standing(
     """
     mine = _mine(frame)
     if mine.empty:
-        return nothing("the frame holds no levels compared with the rest", finding)
+        return nothing(rows.why_not(frame, "the frame holds no levels compared with the rest"), finding)
     shown = one_metric(metrics, metric, rows.ids(mine))
     mine, form = mine[mine["metric"] == shown.id], formatting(currency, locale)
     if mine["p_value"].isna().all():
@@ -86,7 +86,9 @@ def standing_table(
     """
     mine = _mine(frame)
     if mine.empty:
-        return markup.nothing(title or "Levels against the rest", "the frame holds no levels compared with the rest")
+        return markup.nothing(
+            title or "Levels against the rest", rows.why_not(frame, "the frame holds no levels compared with the rest")
+        )
     shown = one_metric(metrics, metric, rows.ids(mine))
     mine, form = mine[mine["metric"] == shown.id], formatting(currency, locale)
     heading, told = title or headline(mine, shown, form), looked_at(mine)

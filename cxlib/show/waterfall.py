@@ -63,7 +63,7 @@ def waterfall(
         Where the frame holds several decompositions.
     """
     if not frame["comparison"].isin(["mix", "rate"]).any():
-        return nothing("the frame holds no change that was split", finding)
+        return nothing(rows.why_not(frame, "the frame holds no change that was split"), finding)
     found = told(frame)
     metric, form = one_metric(metrics, found.metric, [found.metric]), formatting(currency, locale)
     if found.missing:

@@ -65,7 +65,7 @@ def weighting(
     sides = mine[(mine["comparison"] == "level") & mine["at"].isin((UNWEIGHTED, WEIGHTED))]
     heading = title or (f"Whom the scores speak for, {last.title}" if last else "Whom the scores speak for")
     if last is None or sides.empty:
-        return markup.nothing(heading, "nothing was weighted")
+        return markup.nothing(heading, rows.why_not(frame, "nothing was weighted"))
     form, names = formatting(currency, locale), rows.ids(sides)
     columns: dict[str, list[Cell]] = {"Unweighted": [], "Weighted": [], "Weighted less unweighted": [], "Leads": []}
     for name in names:
