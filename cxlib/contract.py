@@ -173,6 +173,8 @@ def _of_touchpoint(table: str) -> dict[str, Derived]:
     return {name: Derived(kind, needs) for name, kind in types.items()}
 
 
+_CONTACT = ("responses.customer_id", "responses.touchpoint", "interactions.kind")
+
 # Expressions and segments may name these as if they were columns. No other name is worked out anywhere.
 DERIVED: dict[str, dict[str, Derived]] = {
     "invitations": {
@@ -188,6 +190,12 @@ DERIVED: dict[str, dict[str, Derived]] = {
         "days_since_last_answer": Derived(INTEGER, ("responses.customer_id",)),
         "answers_of_survey": Derived(INTEGER, ("responses.customer_id",)),
         "straight_lined": Derived(BOOLEAN, ("responses.customer_id",)),
+        # The experience that an answer is about: see `measure.experience`.
+        "days_late": Derived(NUMBER, ("responses.order_id", "orders.promised_at", "orders.delivered_at")),
+        "partner_id": Derived(TEXT, ("responses.order_id", "orders.partner_id")),
+        "contact_wait_seconds": Derived(INTEGER, (*_CONTACT, "interactions.wait_seconds")),
+        "contact_resolved": Derived(BOOLEAN, (*_CONTACT, "interactions.resolved")),
+        "agent_id": Derived(TEXT, (*_CONTACT, "interactions.agent_id")),
         **_of_touchpoint("responses"),
     },
     "interactions": {

@@ -28,7 +28,12 @@ GOOD = {
     "codebook.yml": "themes:\n  price: {title: Price, phrases: {en: [price*, 'NO'], pt: [010]}}\n",
     "metrics/nps.yml": "title: NPS\nquestion: Would they?\nkind: nps\nunit: points\ntable: responses\n"
     "time: responded_at\nfilter: instrument == 'nps'\nvalue: score\nhigher_is_better: true\nowner: Ana\ntarget: null\n",
+    "metrics/liking.yml": "title: Liking\nquestion: Do they?\nkind: share\nunit: percent\ntable: responses\n"
+    "time: responded_at\nnumerator: score > 3\nhigher_is_better: true\nowner: Ana\n",
     "segments/age.yml": "title: Age\ncolumn: age_band\n",
+    "drivers/liking.yml": "title: Liking\nquestion: Why?\noutcome: liking\nfilter: touchpoint == 'survey'\n"
+    "drivers:\n  late: {title: Late, value: days_late > 0, leaf: service, theme: price, experiment: updates}\n"
+    "segments: [age]\nowner: Ana\n",
     "segments/lateness.yml": "title: Late\non: event\nrules:\n- {level: late, when: delivered_late}\n"
     "otherwise: in time\n",
     "sources/shop/source.yml": "title: Shop\nlicence: own\nfiles:\n  orders: {path: orders.csv, delimiter: ';'}\n",
@@ -153,6 +158,8 @@ BROKEN: dict[str, str | bytes] = {
     "metrics/empty.yml": "",
     "metrics/list.yml": "- title\n",
     "metrics/alias.yml": "title: &t NPS\nquestion: *t\n",
+    "metrics/liking.yml": "title: Liking\nquestion: Do they?\nkind: share\nunit: percent\ntable: responses\n"
+    "time: responded_at\nnumerator: score > 3\nhigher_is_better: true\nowner: Ana\n",
     "segments/age.yml": "title: Age\ncolumn: age_bnad\nrules: [{level: a, when: region == 'x'}]\n",
     "segments/tenure.yml": "title: Tenure\nrules:\n- {level: new, when: joined_on > 3}\n- {level: new, when: region}\n",
     "sources/shop/source.yml": "title: Shop\nfiles:\n  orders: {path: o.csv, format: xls, encoding: utf-88}\n",
@@ -180,7 +187,7 @@ params/experiments/updates.yml:10: registered_on: 'March' is not a day: write it
 params/framework.yml:2: goals[1].owner: is missing
 params/framework.yml:4: goals[1].kpi: there is no params/metrics/npss.yml; did you mean 'nps'?
 params/framework.yml:5: goals[1].source: there is no params/sources/shpo/source.yml; did you mean 'shop'?
-params/metric: 'metric' is none of the folders of params/: metrics, segments, sources, reports, experiments; did you mean 'metrics'?
+params/metric: 'metric' is none of the folders of params/: metrics, segments, sources, reports, experiments, drivers; did you mean 'metrics'?
 params/metrics/NPS.yaml: the id 'nps' is already taken by params/metrics/nps.yml: keep one
 params/metrics/alias.yml:1: higher_is_better: is missing
 params/metrics/alias.yml:1: kind: is missing
@@ -239,10 +246,23 @@ params/workspace.yml:2: timezone: 'Europe/Madird' is not a timezone; did you mea
 params/workspace.yml:3: currency: 'euro' is not a currency: write its three capital letters, as in EUR
 params/workspace.yml:4: confidence: '1.5' is out of range: it must be less than 1
 params/workspace.yml:5: min_n: 'ten' is not a whole number
-params/workspace.yml:6: companny: no such key; the keys here are company, store, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, retention_days; did you mean 'company'?
+params/workspace.yml:6: companny: no such key; the keys here are company, store, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, worth, retention_days; did you mean 'company'?
 params/workspace.yml:9: attributes.shoe: 'texts' is none of text, timestamp, date, integer, number, money, boolean; did you mean 'text'?
 params/workspace.yml:10: period: 'day' is none of month, quarter, week
 params/workspace.yml:11: checks: 'yes' stands where 'key: value' lines are wanted
+"""  # noqa: E501
+
+
+DRIVERS_SAID = """\
+params/drivers/liking.yml:3: outcome: there is no params/metrics/nsp.yml; did you mean 'nps'?
+params/drivers/liking.yml:4: segments[2]: 'lateness' is a segment of events: only segments of customers belong to the customers' mix
+params/drivers/liking.yml:7: drivers.late.experiment: there is no params/experiments/update.yml; did you mean 'updates'?
+params/drivers/liking.yml:7: drivers.late.leaf: 'servce' is none of product, service, channel, digital, mix; did you mean 'service'?
+params/drivers/liking.yml:7: drivers.late.theme: 'prices' is none of the themes of codebook.yml: price; did you mean 'price'?
+params/drivers/waiting.yml:3: outcome: 'wait' is a quantile: drivers are sought of a score, a share or a mean of rows
+params/drivers/waiting.yml:4: filter: 'wait_seconds' is a number where a condition is due
+params/drivers/waiting.yml:7: drivers.one.value: interactions has no column 'agent'; did you mean 'agent_id'?
+params/drivers/waiting.yml:8: drivers.two.value: 'channel' is a text where a number is due
 """  # noqa: E501
 
 
@@ -293,6 +313,20 @@ class TestBroken:
     def test_a_faulty_workspace_file_does_not_blame_its_readers(self, tmp_path):
         (line,) = told(tmp_path, {"workspace.yml": "company: [\n"})
         assert line.startswith("params/workspace.yml:2: not YAML")
+
+    def test_a_model_of_drivers_names_what_exists(self, tmp_path):
+        broken = (
+            "title: Liking\nquestion: Why?\noutcome: nsp\nsegments: [age, lateness]\nowner: Ana\ndrivers:\n"
+            "  late: {title: Late, value: days_late > 0, leaf: servce, theme: prices, experiment: update}\n"
+        )
+        share = "title: A\nquestion: B\noutcome: wait\nfilter: wait_seconds\nowner: C\ndrivers:\n"
+        share += (
+            "  one: {title: One, value: agent, leaf: service}\n  two: {title: Two, value: channel, leaf: channel}\n"
+        )
+        wait = metric(kind="quantile", unit="seconds", table="interactions", time="started_at", value="wait_seconds")
+        wait = wait.replace("filter: instrument == 'nps'\n", "") + "quantile: 0.5\n"
+        files = {"drivers/liking.yml": broken, "drivers/waiting.yml": share, "metrics/wait.yml": wait}
+        assert "\n".join(told(tmp_path, files)) + "\n" == DRIVERS_SAID
 
     def test_a_faulty_metric_still_exists(self, tmp_path):
         (line,) = told(tmp_path, {"metrics/nps.yml": metric(owner="")})

@@ -23,7 +23,7 @@ class Side:
     """One table of a metric with what is summed over it, and all that is needed to do so.
 
     `texts` are the expressions of `y` and perhaps `x`; of `condition` for a share; of `value`, `promoters` and
-    `detractors` for scores of -1, 0 and 1.
+    `detractors` for scores of -1, 0 and 1. `also` are expressions of what else is wanted of each row; it is not summed.
     """
 
     table: str
@@ -36,6 +36,7 @@ class Side:
     touchpoints: Mapping[str, Touchpoint]
     spans: Spans
     texts: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)  # further columns of a row, by name
 
 
 def levels_of(segments: Sequence[Segment]) -> list[str]:
@@ -44,13 +45,14 @@ def levels_of(segments: Sequence[Segment]) -> list[str]:
 
 
 def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Table:
-    """Return the rows that belong to a period: `_p` (its number), `_level0`..., `_cluster`, `y` and `x`.
+    """Return the rows that belong to a period: `_p` (its number), `_level0`..., `_cluster`, `y` and `x`, and `also`.
 
     For `several` texts instead of the side's own there are `y0`, `x0`, `y1` and so on.
     """
     texts = {str(number): each for number, each in enumerate(several)} or {"": side.texts}
     parsed = {after: {name: parse(text) for name, text in each.items()} for after, each in texts.items()}
-    every = [text for each in parsed.values() for text in each.values()]
+    also = {name: parse(text) for name, text in side.also.items()}
+    every = [*(text for each in parsed.values() for text in each.values()), *also.values()]
     kept = parse(side.filter or "true")
     own = [segment for segment in side.segments if segment.on == "event"]
     names = set(kept.columns).union(*(text.columns for text in every), *(columns_of(s) for s in own))
@@ -71,6 +73,7 @@ def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Ta
         for after, each in parsed.items()
         for name, value in _numbers({n: compile_expression(t, known) for n, t in each.items()}, texts[after]).items()
     }
+    numbers |= {name: compile_expression(text, known) for name, text in also.items()}
     period = side.spans.number(rows[side.time], side.window) if side.time else rows._p
     return rows.select(_p=period, **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
 

@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from cxlib.contract import DERIVED, TABLES
 from cxlib.errors import CxError
 from cxlib.expressions import Expression, parse
-from cxlib.measure import surveys
+from cxlib.measure import experience, surveys
 from cxlib.measure.compiler import as_condition, compile_expression
 from cxlib.params import Segment, Touchpoint
 
@@ -143,7 +143,7 @@ def _derive(
         late = orders.select(_order=orders.order_id, delivered_late=orders.delivered_at > orders.promised_at)
         rows = rows.left_join(late, rows.order_id == late._order).drop("_order")
     if table == "responses":
-        rows = surveys.add(rows, wanted, tables)
+        rows = experience.add(surveys.add(rows, wanted, tables), wanted, tables)
     own = [name for name in wanted if name not in rows.columns]
     return rows.mutate(**{name: _own(name, rows, touchpoints) for name in own}) if own else rows
 

@@ -74,7 +74,7 @@ def respondents(
         raise Undefined(f"'{metric.id}' cannot be weighted: it is no share, mean, NPS or ratio of customers' answers")
     cells = cells_for(Request(metric, tables, (period,), timezone, (), touchpoints or {}))
     own = cells.own.filter(cells.own._rows > 0).rename(customer_id="_cluster").drop("_p")
-    known = _levelled(own, segments, period, timezone, tables)
+    known = levelled(own, segments, period, timezone, tables)
     sums = {name: cells.double(known[f"_{name}"], name) for name in ("x", "y", "y2")}
     names = [segment.id for segment in segments]
     found = known.select(*names, rows=known._rows.cast("float64"), **sums)
@@ -106,6 +106,14 @@ def population(tables: Tables, period: Period, segments: Sequence[Segment], *, t
         For segments of events, or ones that are named like a column of the result.
     """
     _check(segments)
+    known = levelled(people_of(tables, period, timezone), segments, period, timezone, tables)
+    names = [segment.id for segment in segments]
+    count = {"customers": known.count().cast("float64")}
+    return known.group_by(names).aggregate(**count).order_by(names) if names else known.aggregate(**count)
+
+
+def people_of(tables: Tables, period: Period, timezone: str) -> ir.Table:
+    """Return the customers, by `customer_id`, that `population` counts."""
     if "customers" not in tables:
         raise Undefined("this workspace has no table 'customers'")
     customers = tables["customers"]
@@ -114,10 +122,7 @@ def population(tables: Tables, period: Period, segments: Sequence[Segment], *, t
     people = first.filter(_before(first, until, period.next_day))
     if "subscriptions" in tables:
         people = people.anti_join(_left(tables["subscriptions"], period.first_day), "customer_id")
-    known = _levelled(people.select("customer_id"), segments, period, timezone, tables)
-    names = [segment.id for segment in segments]
-    count = {"customers": known.count().cast("float64")}
-    return known.group_by(names).aggregate(**count).order_by(names) if names else known.aggregate(**count)
+    return people.select("customer_id")
 
 
 def invited(
@@ -183,7 +188,7 @@ def _check(segments: Sequence[Segment], *, events: bool = False) -> None:
         raise UsageError("; ".join(faults))
 
 
-def _levelled(people: ir.Table, segments: Sequence[Segment], period: Period, timezone: str, tables: Tables) -> ir.Table:
+def levelled(people: ir.Table, segments: Sequence[Segment], period: Period, timezone: str, tables: Tables) -> ir.Table:
     """Give each customer, by `customer_id`, the level of every segment at the end of the period."""
     spans = Spans([period], timezone)
     rows = spans.cross(people).mutate(_at=ibis.literal(spans.bounds[0][1] - _MOMENT, type="timestamp"))

@@ -48,7 +48,7 @@ def add(rows: ir.Table, wanted: Collection[str], tables: Mapping[str, ir.Table])
     if "sent_before_delivery" in wanted:
         rows = _sent_before_delivery(rows, tables)
     if "hours_to_answer" in wanted:
-        rows = _asked(rows, tables)
+        rows = asked(rows, tables)
         hours = _whole(rows._sent_at, rows.responded_at, _HOUR)
         rows = rows.mutate(hours_to_answer=hours).drop("_sent_at", "_asked_order")
     if "invitations_30_days" in wanted:
@@ -60,7 +60,7 @@ def add(rows: ir.Table, wanted: Collection[str], tables: Mapping[str, ir.Table])
     return rows
 
 
-def _asked(rows: ir.Table, tables: Mapping[str, ir.Table]) -> ir.Table:
+def asked(rows: ir.Table, tables: Mapping[str, ir.Table]) -> ir.Table:
     """Add `_sent_at` and `_asked_order` of the invitation that an answer names; null without one."""
     if "invitations" not in tables or "invitation_id" not in rows.columns:
         return rows.mutate(_sent_at=ibis.null("timestamp"), _asked_order=ibis.null("string"))
@@ -71,7 +71,7 @@ def _asked(rows: ir.Table, tables: Mapping[str, ir.Table]) -> ir.Table:
 
 def _sent_before_delivery(rows: ir.Table, tables: Mapping[str, ir.Table]) -> ir.Table:
     """An answer without an invitation was asked for at the latest when it was given."""
-    rows, orders = _asked(rows, tables), tables["orders"]
+    rows, orders = asked(rows, tables), tables["orders"]
     uninvited = _text(rows, "invitation_id").isnull()
     rows = rows.mutate(
         _sent=ibis.ifelse(uninvited, rows.responded_at, rows._sent_at),
@@ -92,14 +92,14 @@ def _pressure(rows: ir.Table, tables: Mapping[str, ir.Table]) -> ir.Table:
     """
     sent = tables["invitations"]
     invited = sent.select(
-        _of=sent.invitation_id, _uninvited=ibis.literal(False), _who=sent.customer_id, _when=_seconds(sent.sent_at),
+        _of=sent.invitation_id, _uninvited=ibis.literal(False), _who=sent.customer_id, _when=seconds(sent.sent_at),
         _one=ibis.literal(1, "int64"),
     )  # fmt: skip
     none = _text(rows, "invitation_id").isnull()
     alone = rows.filter(none & rows.customer_id.notnull())
     answered = alone.select(
         _of=alone.response_id, _uninvited=ibis.literal(True), _who=alone.customer_id,
-        _when=_seconds(alone.responded_at), _one=ibis.literal(0, "int64"),
+        _when=seconds(alone.responded_at), _one=ibis.literal(0, "int64"),
     )  # fmt: skip
     both = invited.union(answered)
     near = ibis.range_window(preceding=_WINDOW - 1, following=0, group_by=both._who, order_by=both._when)
@@ -142,12 +142,12 @@ def _text(rows: ir.Table, name: str) -> ir.StringValue:
     return rows[name] if name in rows.columns else ibis.null("string")
 
 
-def _seconds(moment: ir.TimestampValue) -> ir.IntegerValue:
+def seconds(moment: ir.TimestampValue) -> ir.IntegerValue:
     """Whole seconds since 1970."""
     return moment.truncate("s").epoch_seconds().cast("int64")
 
 
 def _whole(first: ir.TimestampValue, last: ir.TimestampValue, unit: int) -> ir.IntegerValue:
     """Return whole units from one moment to another, downwards; by floats, which every engine divides alike."""
-    seconds = _seconds(last) - _seconds(first)
-    return (seconds.cast("float64") / float(unit)).floor().cast("int64")
+    apart = seconds(last) - seconds(first)
+    return (apart.cast("float64") / float(unit)).floor().cast("int64")

@@ -9,7 +9,7 @@ from cxlib.errors import UsageError, did_you_mean
 from cxlib.expressions import CONDITION, PERIOD_NAMES, family_of, parse
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
-from cxlib.params.models import Metric, Part
+from cxlib.params.models import DriverModel, Metric, Part
 
 Types = Mapping[str, Mapping[str, str]]
 Path_ = tuple[str | int, ...]
@@ -27,6 +27,7 @@ _ALLOWED = {"nps": ("promoters", "detractors"), "mean": ("scale",), "ratio": ("s
 _OF_KINDS = ("numerator", "denominator", "value", "promoters", "detractors", "quantile", "scale")
 _UNITS = {"share": "percent", "nps": "points"}  # kinds with one unit only
 _RANGES = {"share": (0.0, 1.0), "nps": (-100.0, 100.0)}  # of a target; a share is a fraction, shown in percent
+_OUTCOMES = ("nps", "share", "mean")  # kinds that a row has a value of
 # Denominators that are no expressions.
 _WORDS = {"ratio": "customers", "rate": "calendar_days"}
 
@@ -201,3 +202,19 @@ def _levels(draft: Draft, entry: Entry) -> None:
         taken.add(rule.level)
     if segment.otherwise in taken:
         draft.blame(entry, ("otherwise",), f"'{segment.otherwise}' is the level of a rule already", segment.otherwise)
+
+
+def check_drivers(draft: Draft, entry: Entry, metric: Metric, types: Types) -> None:
+    """Check the conditions and values of a model of drivers over the rows of its outcome."""
+    model: DriverModel = entry.content
+    columns = types.get(metric.table or "")
+    if columns is None:
+        return
+    if metric.kind not in _OUTCOMES or isinstance(metric.denominator, Part):
+        message = f"'{metric.id}' is a {metric.kind}: drivers are sought of a score, a share or a mean of rows"
+        draft.blame(entry, ("outcome",), message, metric.id)
+    if model.filter:
+        _expression(draft, entry, ("filter",), model.filter, CONDITION, metric.table, columns)
+    for name, driver in (model.drivers or {}).items():
+        if driver is not None and driver.value:
+            _expression(draft, entry, ("drivers", name, "value"), driver.value, "number", metric.table, columns)

@@ -14,6 +14,7 @@ from cxlib.params.base import Model
 from cxlib.params.faults import Fault, key_of, model_in, none_of, translate
 from cxlib.params.models import (
     Codebook,
+    DriverModel,
     Experiment,
     Framework,
     Metric,
@@ -38,9 +39,10 @@ FOLDERS: dict[str, type[Model]] = {
     "sources": Source,
     "reports": Report,
     "experiments": Experiment,
+    "drivers": DriverModel,
 }
 # Keys whose entries stand under their ids.
-_KEYED = {Taxonomy: "touchpoints", Register: "changes", Codebook: "themes"}
+_KEYED = {Taxonomy: "touchpoints", Register: "changes", Codebook: "themes", DriverModel: "drivers"}
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 _YAML = (".yml", ".yaml")
 

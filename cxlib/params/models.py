@@ -37,6 +37,14 @@ class Weighting(Model):
     highest: float = Field(5.0, ge=1)
 
 
+class Worth(Model):
+    """How money of the future is counted: what of a sale is earned, and what a year's delay takes off."""
+
+    margin: Annotated[float | None, Null] = Field(None, gt=0, le=1)  # share of an amount; default: amount less cost
+    discount_rate: float = Field(0.1, ge=0, lt=1)  # a year
+    horizon_months: int = Field(12, ge=1, le=120)
+
+
 class Workspace(Model):
     """`workspace.yml`: what holds for every report of the company."""
 
@@ -53,6 +61,7 @@ class Workspace(Model):
     limits: Limits = Limits()
     repeated_responses: Repeats = Repeats()
     weighting: Weighting = Weighting()
+    worth: Worth = Worth()
     retention_days: int = Field(400, ge=1)  # how long `cx compact` leaves a snapshot alone
 
 
@@ -184,6 +193,39 @@ class Framework(Model):
     goals: tuple[Goal, ...] = ()
 
 
+Leaf = Literal["product", "service", "channel", "digital", "mix"]
+
+
+class Driver(Model):
+    """One thing that may drive a score: `value` is a number, or a condition, of a row of the outcome's table."""
+
+    id: str
+    title: Name
+    value: Name
+    unit: str = ""
+    leaf: Leaf  # of the root-cause tree
+    theme: str = ""  # of the codebook: whoever names it in a comment states that it matters
+    experiment: str = ""  # the one that changed it and nothing else
+
+
+class DriverModel(Model):
+    """`drivers/<id>.yml`: what may drive one outcome, among which of its rows.
+
+    `segments` of customers belong to the leaf `mix`: a change may come from who is asked, not from what was done.
+    """
+
+    id: str
+    title: Name
+    question: Name
+    outcome: Name
+    filter: str = ""
+    drivers: Annotated[dict[str, Driver], Field(min_length=1)]
+    segments: tuple[Name, ...] = ()
+    caveats: tuple[str, ...] = ()
+    owner: Name
+    version: int = Field(1, ge=1)
+
+
 class Report(Model):
     """`reports/<pack>.yml`: which notebooks, which metrics, for whom."""
 
@@ -195,6 +237,7 @@ class Report(Model):
     metrics: Names
     segments: tuple[Name, ...] = ()
     audit: tuple[Name, ...] = ()  # metrics that ask how well the survey itself was run
+    drivers: tuple[Name, ...] = ()  # models of what drives a score
 
 
 class Experiment(Model):
@@ -263,6 +306,7 @@ class Params(Model):
     sources: dict[str, Source] = Field(default_factory=dict)
     reports: dict[str, Report] = Field(default_factory=dict)
     experiments: dict[str, Experiment] = Field(default_factory=dict)
+    drivers: dict[str, DriverModel] = Field(default_factory=dict)
     touchpoints: dict[str, Touchpoint] = Field(default_factory=dict)
     framework: tuple[Goal, ...] = ()
     changes: dict[str, Change] = Field(default_factory=dict)

@@ -12,12 +12,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cxlib.contract import TABLES, TYPES
 from cxlib.errors import did_you_mean
-from cxlib.params.definitions import check_metric, check_segment, known_types
+from cxlib.params.definitions import check_drivers, check_metric, check_segment, known_types
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
 from cxlib.params.models import File
 
 Path_ = tuple[str | int, ...]
+Types = Mapping[str, Mapping[str, str]]
 
 
 def check_references(draft: Draft, known_columns: Mapping[str, Iterable[str]]) -> None:
@@ -38,6 +39,9 @@ def check_references(draft: Draft, known_columns: Mapping[str, Iterable[str]]) -
     for entry in draft.folders["segments"].values():
         if entry.content is not None and workspace and workspace.content:  # else no attribute is known
             check_segment(draft, entry, types)
+    for entry in draft.folders["drivers"].values():
+        if entry.content is not None:
+            _drivers(draft, entry, types)
     for name, check in (("framework", _framework), ("changes", _changes)):
         if name in draft.singles and draft.singles[name].content is not None:
             check(draft, draft.singles[name])
@@ -97,13 +101,17 @@ def _workspace(draft: Draft, entry: Entry) -> None:
 
 def _weighting(draft: Draft, entry: Entry) -> None:
     """Check that surveys are weighted by segments of customers: nothing else has a population."""
-    names = entry.content.weighting.segments
-    _all_exist(draft, entry, ("weighting", "segments"), "segments", names)
+    _of_customers(draft, entry, ("weighting", "segments"), entry.content.weighting.segments, "carry weights")
+
+
+def _of_customers(draft: Draft, entry: Entry, key: Path_, names: Iterable[str] | None, use: str) -> None:
+    """Refuse segments that do not exist, or that are not of customers."""
+    _all_exist(draft, entry, key, "segments", names)
     for place, name in enumerate(names or ()):
         found = draft.folders["segments"].get(name)
         if found is not None and found.content is not None and found.content.on == "event":
-            message = f"'{name}' is a segment of events: weights need segments of customers"
-            draft.blame(entry, ("weighting", "segments", place), message, name)
+            message = f"'{name}' is a segment of events: only segments of customers {use}"
+            draft.blame(entry, (*key, place), message, name)
 
 
 def _report(draft: Draft, entry: Entry) -> None:
@@ -112,6 +120,7 @@ def _report(draft: Draft, entry: Entry) -> None:
     _all_exist(draft, entry, ("metrics",), "metrics", report.metrics)
     _all_exist(draft, entry, ("segments",), "segments", report.segments)
     _all_exist(draft, entry, ("audit",), "metrics", report.audit)
+    _all_exist(draft, entry, ("drivers",), "drivers", report.drivers)
     for place, name in enumerate(report.audit or ()):
         metric = draft.folders["metrics"][name].content if name in draft.folders["metrics"] else None
         if metric is not None and metric.table not in (None, "responses", "invitations"):
@@ -125,6 +134,25 @@ def _report(draft: Draft, entry: Entry) -> None:
             draft.blame(entry, ("notebooks", place), f"there is no notebook {folder}/{name}.ipynb{advice}", name)
         if name in report.notebooks[:place]:
             draft.blame(entry, ("notebooks", place), f"'{name}' is listed twice: keep one", name)
+
+
+def _drivers(draft: Draft, entry: Entry, types: Types) -> None:
+    """Check that a model's outcome, segments, themes and experiments exist, and what it says of their rows."""
+    model = entry.content
+    _exists(draft, entry, ("outcome",), "metrics", model.outcome)
+    _of_customers(draft, entry, ("segments",), model.segments, "belong to the customers' mix")
+    codebook = draft.singles.get("codebook")
+    themes = codebook.content.themes if codebook and codebook.content else {}
+    for name, driver in (model.drivers or {}).items():
+        if driver is None:
+            continue
+        _exists(draft, entry, ("drivers", name, "experiment"), "experiments", driver.experiment)
+        if driver.theme and themes is not None and driver.theme not in themes:
+            message = none_of(driver.theme, themes, "the themes of codebook.yml:")
+            draft.blame(entry, ("drivers", name, "theme"), message, driver.theme)
+    outcome = draft.folders["metrics"].get(model.outcome or "")
+    if outcome is not None and outcome.content is not None:
+        check_drivers(draft, entry, outcome.content, types)
 
 
 def _experiment(draft: Draft, entry: Entry) -> None:

@@ -81,7 +81,7 @@ def assemble(build: Build) -> dict[str, Any]:
     frame = _merge(build)
     counted = [*build.params.metrics.values(), OUT_OF_RANGE]
     small = {metric.id: least(build.params.workspace, metric) for metric in counted}
-    manifest = _manifest(build, disclosure.check(build.folder, small))
+    manifest = _manifest(build, disclosure.check(build.folder, small, build.params.workspace.min_n))
     manifest["headline"], glance = _glance(build, frame)
     (build.folder / "index.html").write_text(_index(build, glance, manifest), encoding="utf-8")
     manifest["outputs"] = provenance.checksums(build.folder, leave_out=[places.MANIFEST])

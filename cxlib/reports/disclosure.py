@@ -49,7 +49,7 @@ def hidden(moments: pd.DataFrame) -> pd.Series[Any]:
     return moments["rows"].isna()
 
 
-def check(folder: Path, min_n: Mapping[str, int]) -> dict[str, Any]:
+def check(folder: Path, min_n: Mapping[str, int], otherwise: int | None = None) -> dict[str, Any]:
     """Look through the frozen inputs of a run.
 
     Parameters
@@ -58,6 +58,8 @@ def check(folder: Path, min_n: Mapping[str, int]) -> dict[str, Any]:
         Of the run; its `inputs/` are looked at.
     min_n
         Metric id -> the least number of customers that may be shown.
+    otherwise
+        The least number for results that are not of one metric; None refuses them.
 
     Returns
     -------
@@ -65,11 +67,15 @@ def check(folder: Path, min_n: Mapping[str, int]) -> dict[str, Any]:
         `verdict` (`passed` or `refused`), `found` (every reason, with its file), `checked` (number of files).
     """
     files = sorted((folder / "inputs").rglob("*.parquet"))
-    found = [f"{path.relative_to(folder).as_posix()}: {reason}" for path in files for reason in _faults(path, min_n)]
+    found = [
+        f"{path.relative_to(folder).as_posix()}: {reason}"
+        for path in files
+        for reason in _faults(path, min_n, otherwise)
+    ]
     return {"verdict": "refused" if found else "passed", "found": found, "checked": len(files)}
 
 
-def _faults(path: Path, min_n: Mapping[str, int]) -> list[str]:
+def _faults(path: Path, min_n: Mapping[str, int], otherwise: int | None) -> list[str]:
     """Return what may not be published in one frozen file; a file that cannot be read is a reason too."""
     try:
         table = pd.read_parquet(path)
@@ -81,11 +87,12 @@ def _faults(path: Path, min_n: Mapping[str, int]) -> list[str]:
     if lacking:
         return [*faults, f"is no frame of sums or results: {', '.join(lacking)} missing"]
     for metric, part in table.groupby("metric"):
-        if str(metric) not in min_n:
+        least = min_n.get(str(metric), otherwise if counted == "n" else None)  # sums are always of a metric
+        if least is None:
             faults.append(f"holds the unknown metric {metric}")
             continue
-        small = int((part[counted] < min_n[str(metric)]).sum())  # a hidden cell has no count at all
+        small = int((part[counted] < least).sum())  # a hidden cell has no count at all
         if small:
             people = "answers" if counted == "n" else "customers"
-            faults.append(f"{small} cells of {metric} with fewer than {min_n[str(metric)]} {people}")
+            faults.append(f"{small} cells of {metric} with fewer than {least} {people}")
     return faults

@@ -210,18 +210,49 @@ class Inputs:
             return estimates.undefined(metric, [self.context.period], found)
         return results.conform(found)
 
+    def answer(self, name: str, parts: Sequence[str], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return a result frame that is not of one metric: frozen where it was made before, else made and frozen.
+
+        Parameters
+        ----------
+        name
+            What it is, the first part of the file's name and the metric of a row that says why there is none.
+        parts
+            All that changes the answer beside the period and the data; their hash is the rows' definition.
+        make
+            Makes it from the store; rows without a period are of the run's own.
+        """
+        period = self.context.period
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+        def bring() -> pd.DataFrame:
+            found = make()
+            own = {"period": found["period"].where(found["period"] != "", period)}
+            own["definition"] = found["definition"].where(found["definition"] != "", digest)
+            return results.conform(found.assign(**own))
+
+        found = self._kept(f"{name}.{period}.{digest[:8]}", name, bring, name)
+        if isinstance(found, str):
+            return results.frame(metric=name, period=period, status=results.UNDEFINED, note=found, definition=digest)
+        return results.conform(found)
+
     def _once(
         self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str],
         bring: Callable[[], pd.DataFrame],
     ) -> pd.DataFrame | str:  # fmt: skip
-        """Replay what is frozen; else bring it, and freeze it or the reason why there is none."""
+        """Replay what a metric has frozen; else bring it, and freeze it or the reason why there is none."""
+        words = f"{kind or 'the sums'} of {metric.id} by {_words(segments)}"
+        found = self._kept(self._key(kind, metric, segments, parts), metric.id, bring, words)
+        return found if isinstance(found, str) or "estimate" in found else found.drop(columns="metric", errors="ignore")
+
+    def _kept(self, key: str, metric: str, bring: Callable[[], pd.DataFrame], words: str) -> pd.DataFrame | str:
+        """Replay what is frozen under a key; else bring it, and freeze it or the reason why there is none."""
         from cxlib.measure.plans import Undefined
 
-        key = self._key(kind, metric, segments, parts)
         found = self.frozen.read(key)
         if found is None and self.frozen.published:
             raise RunError(
-                f"the published run does not hold {kind or 'the sums'} of {metric.id} by {_words(segments)}",
+                f"the published run does not hold {words}",
                 hint="Run the pack again, or explore in JupyterLab with cx lab.",
             )
         if found is None:
@@ -229,8 +260,8 @@ class Inputs:
                 found = bring()
             except Undefined as reason:
                 found = str(reason)
-            self.frozen.keep(key, found, metric.id)
-        return found if isinstance(found, str) or "estimate" in found else found.drop(columns="metric", errors="ignore")
+            self.frozen.keep(key, found, metric)
+        return found
 
     def _key(self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str]) -> str:
         """Return the file name of one request: readable, and different for different definitions."""
