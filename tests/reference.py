@@ -117,7 +117,7 @@ def rows_of(table: str, tables: Tables, touchpoints: Mapping[str, Touchpoint]) -
         if table == "responses":
             order = [one for one in tables.get("orders", []) if one["order_id"] == row.get("order_id")]
             row["delivered_late"] = _late(order[0]) if order else None
-            row |= _surveyed(row, tables)
+            row |= _surveyed(row, tables) | _experienced(row, order, tables)
         if table == "invitations":
             answers = tables.get("responses", [])
             row["responded"] = any(one["invitation_id"] == row["invitation_id"] for one in answers)
@@ -166,6 +166,30 @@ def _surveyed(row: Row, tables: Tables) -> Row:
         scores = [one["score"] for one in every if _survey_key(one) == key and one["score"] is not None]
         found["answers_of_survey"] = len(scores)
         found["straight_lined"] = len(set(scores)) == 1 if len(scores) >= 3 else None
+    return found
+
+
+def _experienced(row: Row, order: list[Row], tables: Tables) -> Row:
+    """Return what a response is about: its order, and the last contact at its touchpoint before it was sent."""
+    found: Row = dict.fromkeys(("days_late", "partner_id", "contact_wait_seconds", "contact_resolved", "agent_id"))
+    if order:
+        found["partner_id"] = order[0]["partner_id"]
+        if _late(order[0]) is not None:
+            late = _second(order[0]["delivered_at"]) - _second(order[0]["promised_at"])
+            found["days_late"] = max(late.total_seconds() / 86_400, 0.0)
+    sent = [o["sent_at"] for o in tables.get("invitations", []) if o["invitation_id"] == row.get("invitation_id")]
+    asked = _second(sent[0] if sent else row["responded_at"])
+    mine = [
+        (-_second(o["started_at"]).timestamp(), o["interaction_id"], o)
+        for o in tables.get("interactions", [])
+        if o["kind"] == "contact" and o["customer_id"] == row.get("customer_id")
+        and o["touchpoint"] == row["touchpoint"]
+        and timedelta(0) <= asked - _second(o["started_at"]) <= timedelta(days=14)
+    ]  # fmt: skip
+    if mine:
+        contact = min(mine)[2]
+        found |= {"contact_wait_seconds": contact["wait_seconds"], "contact_resolved": contact["resolved"],
+                  "agent_id": contact["agent_id"]}  # fmt: skip
     return found
 
 

@@ -57,6 +57,7 @@ CHOICES: dict[str, Any] = {
     "amount": st.decimals(0, 500, places=2), "order_id": maybe(st.sampled_from(["0", "1", "2", "9"])),
     "invitation_id": maybe(st.sampled_from(["0", "1", "2"])), "wait_seconds": maybe(st.integers(0, 4)),
     "region": maybe(st.sampled_from(["North", "South"])), "plan": maybe(st.sampled_from(["Basic", "Pro"])),
+    "agent_id": maybe(st.sampled_from(["a1", "a2"])), "partner_id": maybe(st.sampled_from(["p1", "p2"])),
     "channel": maybe(st.sampled_from(["web", "phone"])), "age_band": maybe(st.sampled_from(["18-29", "30-44"])),
 }  # fmt: skip
 BY_TYPE: dict[str, Any] = {
