@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 
 from cxlib.errors import UsageError
 from cxlib.measure.cells import Side, cells_of, counted_rows, levels_of
-from cxlib.measure.derived import Tables, Undefined
+from cxlib.measure.derived import Tables, Undefined, level_of, period_names_of, with_customers
 from cxlib.measure.respondents import levelled, people_of
 from cxlib.measure.spans import Spans
 from cxlib.measure.sums import double, texts_of
@@ -108,21 +108,29 @@ def orders(tables: Tables, until: Period, *, timezone: str) -> ir.Table:
     return before.select("customer_id", "ordered_at", **money)
 
 
-def subscriptions(tables: Tables, until: Period) -> ir.Table:
-    """Return subscriptions that began by the end of a period: `customer_id`, `started_on`, `ended_on`, `end_reason`.
+def subscriptions(tables: Tables, until: Period, *, segments: Sequence[Segment] = ()) -> ir.Table:
+    """Return subscriptions that began by the end of a period.
 
-    An end after the period is not known yet: null. Reasons are 'not told' where the workspace does not have them.
+    They have `customer_id`, `started_on`, `ended_on`, `end_reason`, `monthly_amount` and the customer's level of each
+    segment when it began, by id. An end after the period is not known yet: null. Reasons are 'not told' where the
+    workspace does not have them.
     """
+    named = [segment.id for segment in segments if period_names_of([segment])]
+    if named:
+        raise UsageError(f"segments {', '.join(named)} hang on the period: a subscription begins in any")
     found = _table(tables, "subscriptions")
     end = found.ended_on if "ended_on" in found.columns else ibis.null("date")
     reason = found.end_reason if "end_reason" in found.columns else ibis.null("string")
     amount = found.monthly_amount.cast("float64") if "monthly_amount" in found.columns else ibis.null("float64")
-    known = end < ibis.literal(until.next_day, type="date")
-    begun = found.filter(found.started_on < ibis.literal(until.next_day, type="date"))
+    last = ibis.literal(until.next_day, type="date")
+    begun = found.filter(found.started_on < last)
+    begun = begun.mutate(_end=ibis.ifelse(end < last, end, ibis.null("date")), _why=reason, _amount=amount)
+    begun = begun.mutate(_at=begun.started_on.cast("timestamp"))
+    begun = with_customers(begun, segments, "_at", tables)
+    why = ibis.ifelse(begun._end.isnull(), ibis.null("string"), ibis.coalesce(begun._why, "not told"))
     return begun.select(
-        customer_id=begun.customer_id, started_on=begun.started_on,
-        ended_on=ibis.ifelse(known, end, ibis.null("date")),
-        end_reason=ibis.ifelse(known, ibis.coalesce(reason, "not told"), ibis.null("string")), monthly_amount=amount,
+        customer_id=begun.customer_id, started_on=begun.started_on, ended_on=begun._end, end_reason=why,
+        monthly_amount=begun._amount, **{segment.id: level_of(segment, begun, {}) for segment in segments},
     )  # fmt: skip
 
 

@@ -10,10 +10,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from cxlib import params as parameters
 from cxlib.errors import StoreError, UsageError, did_you_mean
 from cxlib.params.base import Model
-from cxlib.params.models import Metric, Params, Report, Segment, Touchpoint, Workspace
+from cxlib.params.models import (
+    DriverModel,
+    Experiment,
+    Metric,
+    Params,
+    Report,
+    Segment,
+    Theme,
+    Touchpoint,
+    Workspace,
+)
 from cxlib.periods import Period
 
 if TYPE_CHECKING:
@@ -55,6 +67,9 @@ class Context(Model):
     metrics: dict[str, Metric]
     segments: dict[str, Segment]
     touchpoints: dict[str, Touchpoint]
+    drivers: dict[str, DriverModel] = Field(default_factory=dict)
+    experiments: dict[str, Experiment] = Field(default_factory=dict)
+    themes: dict[str, Theme] = Field(default_factory=dict)
     definitions: dict[str, str]  # metric id -> hash of its definition
 
     @property
@@ -181,6 +196,9 @@ def gather(params: Params, pack: str, period: str, store: Store) -> Context:
         metrics=params.metrics,
         segments=params.segments,
         touchpoints=params.touchpoints,
+        drivers=params.drivers,
+        experiments=params.experiments,
+        themes=params.codebook.themes,
         definitions={name: parameters.definition_hash(metric) for name, metric in params.metrics.items()},
     )
 

@@ -1,0 +1,229 @@
+"""From the store to the frames that analyses take: one row a customer, an order or an answer, days in local time.
+
+The frames name customers. They live while an answer is made of them; what is frozen is the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cxlib.params.models import DriverModel, Metric, Segment
+from cxlib.periods import Period
+from cxlib.reports.inputs import Inputs
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+CUSTOMER, SCORE = "customer_id", "score"
+
+
+def answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comments: bool = False) -> pd.DataFrame:
+    """Return the answers that a model of drivers is about.
+
+    Parameters
+    ----------
+    inputs
+        Of the run.
+    model
+        Its drivers and segments become columns, named by their titles.
+    periods
+        When they were given.
+    comments
+        Whether the words are wanted, too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `period`, `customer_id`, `y` (the outcome), `score` (where answers have one), the drivers and segments.
+    """
+    from cxlib.analysis import extracts
+
+    metric, about = inputs.context.metrics[model.outcome], inputs.context
+    columns = {name: driver.value for name, driver in model.drivers.items()}
+    columns |= {SCORE: SCORE} if metric.table == "responses" else {}
+    columns |= {"comment": "comment"} if comments and metric.table == "responses" else {}
+    segments = [about.segments[name] for name in model.segments]
+    plan = extracts.rows(
+        metric, inputs.store().tables, periods, timezone=about.workspace.timezone, columns=columns, segments=segments,
+        kept=model.filter, touchpoints=about.touchpoints,
+    )  # fmt: skip
+    titles = {name: driver.title for name, driver in model.drivers.items()} | {s.id: s.title for s in segments}
+    return _run(inputs, plan).dropna(subset="y").rename(columns=titles)
+
+
+def orders(inputs: Inputs) -> pd.DataFrame:
+    """Return all orders up to the run's period: `customer_id`, `ordered_at` (local), `amount`, `margin`, `discounted`.
+
+    The margin is the amount less its cost, or the workspace's share of the amount; the amount itself where neither is
+    known.
+    """
+    from cxlib.analysis import extracts
+
+    zone, share = inputs.context.workspace.timezone, inputs.context.workspace.worth.margin
+    found = _run(inputs, extracts.orders(inputs.store().tables, _own(inputs), timezone=zone))
+    margin = found["amount"] * share if share is not None else found["amount"] - found["cost"].fillna(0.0)
+    discounted = (found.pop("discount") > 0).astype(float)
+    return found.assign(ordered_at=_local(found["ordered_at"], zone), margin=margin, discounted=discounted)
+
+
+def spells(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
+    """Return subscriptions up to the end of the run's period, with the level of segments when each began.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `customer_id`, `started_on`, `ended_on`, `end_reason`, `monthly_amount`, the segments by title; `months` (how
+        long it lasted, or has lasted), `ended` (0 or 1), `watched` (months that had passed when ends began to be
+        recorded: nobody can be seen to leave before).
+    """
+    from cxlib.analysis import extracts
+
+    tables, own = inputs.store().tables, _own(inputs)
+    plan = extracts.subscriptions(tables, own, segments=segments)
+    found = _run(inputs, plan).rename(columns={s.id: s.title for s in segments})
+    for name in ("started_on", "ended_on"):
+        found[name] = pd.to_datetime(found[name])
+    ends, day = found["ended_on"], pd.Timestamp(own.next_day)
+    first = ends.min().to_period("M").start_time if ends.notna().any() else day
+    last = ends.fillna(day)
+    month = 30.4375
+    return found.assign(
+        months=(last - found["started_on"]).dt.days.clip(lower=0) / month,
+        ended=ends.notna().astype(float),
+        watched=((first - found["started_on"]).dt.days.clip(lower=0)) / month,
+    )
+
+
+def levels(inputs: Inputs, period: Period, segments: Sequence[Segment]) -> pd.DataFrame:
+    """Return the customers of a period, by id, with their level of each segment at its end, by title."""
+    from cxlib.analysis import extracts
+
+    zone = inputs.context.workspace.timezone
+    plan = extracts.people(inputs.store().tables, period, segments, timezone=zone)
+    return _run(inputs, plan).set_index(CUSTOMER).rename(columns={s.id: s.title for s in segments})
+
+
+def afterwards(inputs: Inputs, metric: Metric, months: int, days: int) -> pd.DataFrame:
+    """Return the answers of the months before the run's end with what their customers did in the `days` after.
+
+    The columns of `analysis.extracts.afterwards`; answers whose days were not over are left out.
+    """
+    from cxlib.analysis import extracts
+
+    zone, own = inputs.context.workspace.timezone, _own(inputs)
+    plan = extracts.afterwards(metric, inputs.store().tables, own.last(months), days, timezone=zone, end=own)
+    found = _run(inputs, plan)
+    return found[found["followed"] & found["y"].notna()].drop(columns="followed").reset_index(drop=True)
+
+
+def panel(inputs: Inputs, metric: Metric, periods: Sequence[Period], segments: Sequence[Segment] = ()) -> pd.DataFrame:
+    """Return what customers who answered at all said, spent and did, month by month.
+
+    Parameters
+    ----------
+    inputs
+        Of the run.
+    metric
+        The satisfaction asked for.
+    periods
+        In order, without gaps.
+    segments
+        Of customers, as they were when the subscription began.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `customer_id`, `period` (its label), `satisfaction` (mean of the answers, missing without one), `spend`,
+        `orders`, `visits`, `churned` (the subscription ended in the period); a row for each period at whose start the
+        customer subscribed, or knew us where nobody subscribes. What the workspace cannot tell is missing.
+    """
+    from cxlib.analysis import extracts
+
+    tables, zone = inputs.store().tables, inputs.context.workspace.timezone
+    said = _run(inputs, extracts.rows(metric, tables, periods, timezone=zone)).dropna(subset="y")
+    said = said.groupby([CUSTOMER, "period"], as_index=False).agg(satisfaction=("y", "mean"), answers=("y", "size"))
+    found = _present(inputs, periods, segments)
+    found = found[found[CUSTOMER].isin(said[CUSTOMER])].merge(said, "left", [CUSTOMER, "period"])
+    asked = {"spend": ("orders", "ordered_at", "amount", ""), "orders": ("orders", "ordered_at", "1", ""),
+             "visits": ("interactions", "started_at", "1", "kind == 'visit'")}  # fmt: skip
+    for name, (table, time, value, kept) in asked.items():
+        if table not in tables:
+            continue
+        done = _run(inputs, extracts.totals(tables, periods, table, time, value, kept, timezone=zone))
+        done = done[[CUSTOMER, "period", "total"]].rename(columns={"total": name})
+        found = found.merge(done, "left", [CUSTOMER, "period"]).fillna({name: 0.0})
+    return found.sort_values([CUSTOMER, "period"], ignore_index=True)
+
+
+def partners(inputs: Inputs, metric: Metric, by: Segment, periods: Sequence[Period], mix: Mapping[str, str],
+             segments: Sequence[Segment] = ()) -> pd.DataFrame:  # fmt: skip
+    """Return the rows of a metric with the partner of each and the mix of cases that it got.
+
+    `partner` is the level of `by`, missing for rows that nobody else served; `mix` names expressions, `segments` are
+    of customers.
+    """
+    from cxlib.analysis import extracts
+
+    about = inputs.context
+    plan = extracts.rows(
+        metric, inputs.store().tables, periods, timezone=about.workspace.timezone, columns=mix,
+        segments=[by, *segments], touchpoints=about.touchpoints,
+    )  # fmt: skip
+    found = _run(inputs, plan).dropna(subset="y").rename(columns={by.id: "partner"})
+    return found.assign(partner=found["partner"].where(found["partner"] != by.otherwise))
+
+
+def habits(bought: pd.DataFrame, since: pd.Timestamp, until: pd.Timestamp) -> pd.DataFrame:
+    """Return how customers buy, of those with two orders or more in the time: one row each, three features.
+
+    Parameters
+    ----------
+    bought
+        From `orders`.
+    since, until
+        The time; it counts from the first order of a customer if that is later.
+    """
+    within = bought[(bought["ordered_at"] >= since) & (bought["ordered_at"] < until)]
+    each = within.groupby(CUSTOMER)
+    count = each.size()
+    known = (until - bought.groupby(CUSTOMER)["ordered_at"].min().clip(lower=since)).dt.days / 30.4375
+    features = pd.DataFrame(
+        {
+            "orders a month": count / known.reindex(count.index).clip(lower=1.0),
+            "amount of an order": each["amount"].median(),
+            "share bought with a discount": each["discounted"].mean(),
+        }
+    )
+    return features[count >= 2]
+
+
+def _present(inputs: Inputs, periods: Sequence[Period], segments: Sequence[Segment]) -> pd.DataFrame:
+    """Return a row for each customer and period at whose start the customer was there, and whether it was the last."""
+    tables = inputs.store().tables
+    if "subscriptions" not in tables:
+        parts = [levels(inputs, period, segments).reset_index().assign(period=period.label) for period in periods]
+        return pd.concat(parts, ignore_index=True).assign(churned=float("nan"))
+    own, parts = spells(inputs, segments), []
+    titles = [segment.title for segment in segments]
+    for period in periods:
+        start, end = pd.Timestamp(period.first_day), pd.Timestamp(period.next_day)
+        here = own[(own["started_on"] < start) & (own["ended_on"].isna() | (own["ended_on"] >= start))]
+        churned = (here["ended_on"] < end).astype(float)
+        parts.append(here[[CUSTOMER, *titles]].assign(period=period.label, churned=churned))
+    return pd.concat(parts, ignore_index=True).drop_duplicates([CUSTOMER, "period"], ignore_index=True)
+
+
+def _own(inputs: Inputs) -> Period:
+    return Period.parse(inputs.context.period)
+
+
+def _run(inputs: Inputs, plan: ir.Table) -> pd.DataFrame:
+    return inputs.store().run(plan)
+
+
+def _local(times: pd.Series[Any], zone: str) -> pd.Series[Any]:
+    """Return naive UTC times as naive local ones: a day is the reporting timezone's."""
+    return times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
