@@ -259,6 +259,8 @@ params/drivers/liking.yml:4: segments[2]: 'lateness' is a segment of events: onl
 params/drivers/liking.yml:7: drivers.late.experiment: there is no params/experiments/update.yml; did you mean 'updates'?
 params/drivers/liking.yml:7: drivers.late.leaf: 'servce' is none of product, service, channel, digital, mix; did you mean 'service'?
 params/drivers/liking.yml:7: drivers.late.theme: 'prices' is none of the themes of codebook.yml: price; did you mean 'price'?
+params/drivers/liking.yml:8: drivers.slow.worst: 'worst' stands alone: how well it goes needs both worst and best
+params/drivers/liking.yml:9: drivers.lost.best: '3' is the worst value, too
 params/drivers/waiting.yml:3: outcome: 'wait' is a quantile: drivers are sought of a score, a share or a mean of rows
 params/drivers/waiting.yml:4: filter: 'wait_seconds' is a number where a condition is due
 params/drivers/waiting.yml:7: drivers.one.value: interactions has no column 'agent'; did you mean 'agent_id'?
@@ -318,6 +320,8 @@ class TestBroken:
         broken = (
             "title: Liking\nquestion: Why?\noutcome: nsp\nsegments: [age, lateness]\nowner: Ana\ndrivers:\n"
             "  late: {title: Late, value: days_late > 0, leaf: servce, theme: prices, experiment: update}\n"
+            "  slow: {title: Slow, value: days_late, leaf: service, worst: 3}\n"
+            "  lost: {title: Lost, value: days_late, leaf: service, worst: 3, best: 3}\n"
         )
         share = "title: A\nquestion: B\noutcome: wait\nfilter: wait_seconds\nowner: C\ndrivers:\n"
         share += (

@@ -204,6 +204,8 @@ class Driver(Model):
     value: Name
     unit: str = ""
     leaf: Leaf  # of the root-cause tree
+    worst: Annotated[float | None, Null] = None  # the values that are worth 0 and 100 of how well it goes
+    best: Annotated[float | None, Null] = None
     theme: str = ""  # of the codebook: whoever names it in a comment states that it matters
     experiment: str = ""  # the one that changed it and nothing else
 

@@ -15,7 +15,7 @@ from cxlib.errors import did_you_mean
 from cxlib.params.definitions import check_drivers, check_metric, check_segment, known_types
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
-from cxlib.params.models import File
+from cxlib.params.models import Driver, File
 
 Path_ = tuple[str | int, ...]
 Types = Mapping[str, Mapping[str, str]]
@@ -147,12 +147,23 @@ def _drivers(draft: Draft, entry: Entry, types: Types) -> None:
         if driver is None:
             continue
         _exists(draft, entry, ("drivers", name, "experiment"), "experiments", driver.experiment)
+        _ends(draft, entry, name, driver)
         if driver.theme and themes is not None and driver.theme not in themes:
             message = none_of(driver.theme, themes, "the themes of codebook.yml:")
             draft.blame(entry, ("drivers", name, "theme"), message, driver.theme)
     outcome = draft.folders["metrics"].get(model.outcome or "")
     if outcome is not None and outcome.content is not None:
         check_drivers(draft, entry, outcome.content, types)
+
+
+def _ends(draft: Draft, entry: Entry, name: str, driver: Driver) -> None:
+    """Check that a driver has both ends of how well it goes, or neither, and that they differ."""
+    given = [key for key in ("worst", "best") if getattr(driver, key) is not None]
+    if len(given) == 1:
+        message = f"'{given[0]}' stands alone: how well it goes needs both worst and best"
+        draft.blame(entry, ("drivers", name, given[0]), message)
+    elif given and driver.worst == driver.best:
+        draft.blame(entry, ("drivers", name, "best"), f"'{driver.best:g}' is the worst value, too", f"{driver.best:g}")
 
 
 def _experiment(draft: Draft, entry: Entry) -> None:

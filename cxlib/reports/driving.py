@@ -1,0 +1,204 @@
+"""What drives a score: the answers of a model brought from the store, and what each analysis makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxlib import params as parameters
+from cxlib import results
+from cxlib.measure.plans import Undefined
+from cxlib.params.models import DriverModel, Experiment, Metric
+from cxlib.periods import Period
+from cxlib.reports import bring
+from cxlib.reports.inputs import Inputs
+
+_AFTER_STOP = 14  # days in which answers about what happened in an experiment still come in
+
+
+def driven(inputs: Inputs, model: DriverModel, months: int, method: str, seed: int) -> pd.DataFrame:
+    """Return importance, ranks, effects in points and performance of a model's drivers; see `Run.drivers`."""
+
+    def make() -> pd.DataFrame:
+        from cxlib.analysis import drivers
+
+        answers = _answers(inputs, model, _own(inputs).last(months))
+        names, how = _names(inputs, model), _how(inputs, seed)
+        fit = drivers.fit(answers, _title(inputs, model), names, method=method, cluster=bring.CUSTOMER, **how)
+        outcome, points = _scored(inputs, model, answers)
+        effects = drivers.effects(answers, outcome, names, points=points, cluster=bring.CUSTOMER, **_how(inputs, seed))
+        found = [fit.importance(), fit.ranks(), fit.explained(), effects, _performance(inputs, model, answers)]
+        return _about(inputs, results.concat(found), model)
+
+    return inputs.answer("drivers", [*_key(inputs, model), str(months), method, str(seed)], make)
+
+
+def evidence(inputs: Inputs, model: DriverModel, months: int, seed: int) -> pd.DataFrame:
+    """Return stated, derived and experimental importance side by side; see `Run.driver_evidence`."""
+
+    def make() -> pd.DataFrame:
+        from cxlib.analysis import drivers
+
+        answers = _answers(inputs, model, _own(inputs).last(months), comments=True)
+        fit = drivers.fit(
+            answers, _title(inputs, model), _names(inputs, model), cluster=bring.CUSTOMER, **_how(inputs, seed)
+        )
+        said, tried = _stated(inputs, model, answers), _tried(inputs, model)
+        if said is None and tried is None:
+            raise Undefined("no driver of this model has a theme that comments name, or an experiment")
+        found = drivers.compare(said, fit, tried, confidence=inputs.context.workspace.confidence)
+        return _about(inputs, found, model)
+
+    parts = [*_key(inputs, model), str(months), str(seed)]
+    parts += [theme.model_dump_json() for theme in inputs.context.themes.values()]
+    return inputs.answer("driver_evidence", parts, make)
+
+
+def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, seed: int) -> pd.DataFrame:
+    """Return why the outcome changed, leaf by leaf; see `Run.root_causes`."""
+
+    def make() -> pd.DataFrame:
+        from cxlib.analysis import drivers
+
+        now, before = _own(inputs).last(months), against.last(months)
+        both = _answers(inputs, model, sorted({*before, *now}))
+        labels = {period.label for period in now}, {period.label for period in before}
+        after, earlier = (both[both["period"].isin(names)] for names in labels)
+        about = inputs.context
+        leaves = {driver.title: driver.leaf for driver in model.drivers.values()}
+        leaves |= {about.segments[name].title: "mix" for name in model.segments}
+        found = drivers.root_causes(
+            earlier, after, _title(inputs, model), _names(inputs, model), leaves, cluster=bring.CUSTOMER,
+            labels=(_span(before), _span(now)), **_how(inputs, seed),
+        )  # fmt: skip
+        return _about(inputs, found, model)
+
+    parts = [*_key(inputs, model), str(months), against.label, str(seed)]
+    return inputs.answer("root_causes", parts, make)
+
+
+def _answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], *, comments: bool = False) -> pd.DataFrame:
+    """Return the answers with the outcome under its title: notes name it."""
+    return bring.answers(inputs, model, periods, comments).rename(columns={"y": _title(inputs, model)})
+
+
+def _title(inputs: Inputs, model: DriverModel) -> str:
+    return inputs.context.metrics[model.outcome].title
+
+
+def _about(inputs: Inputs, found: pd.DataFrame, model: DriverModel) -> pd.DataFrame:
+    """Name the outcome by its id where rows say what they are about."""
+    names = {_title(inputs, model): model.outcome, bring.SCORE: model.outcome}
+    return results.conform(found.assign(metric=found["metric"].replace(names), against=found["against"].replace(names)))
+
+
+def _stated(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.DataFrame | None:
+    """Return how many comments name each driver's theme; None where no driver has one, or nobody writes."""
+    from cxlib.analysis import drivers, voice
+
+    named = {driver.title: driver.theme for driver in model.drivers.values() if driver.theme}
+    if not named or "comment" not in answers or not answers["comment"].notna().any():
+        return None
+    themes = {name: inputs.context.themes[name] for name in dict.fromkeys(named.values())}
+    written = answers[answers["comment"].notna()]
+    said = voice.mentions(written["comment"], themes).assign(**{bring.CUSTOMER: written[bring.CUSTOMER]})
+    how = _how(inputs, 0)
+    how.pop("rng")
+    return drivers.stated(said, named, kind="mentions", cluster=bring.CUSTOMER, **how)
+
+
+def _tried(inputs: Inputs, model: DriverModel) -> pd.DataFrame | None:
+    """Return what experiments that are over by the end of the period did to the outcome, by the driver they changed."""
+    own, parts = _own(inputs), []
+    for driver in model.drivers.values():
+        plan = inputs.context.experiments.get(driver.experiment)
+        if plan is not None and plan.stop < own.next_day.isoformat() and "exposures" in inputs.store().tables:
+            effect = _effect(inputs, model, plan)
+            parts += [] if effect is None else [results.label(effect, level=driver.title)]
+    return results.concat(parts) if parts else None
+
+
+def _effect(inputs: Inputs, model: DriverModel, plan: Experiment) -> pd.DataFrame | None:
+    """Return the size of the difference between the last arm and the control, among answers from the exposure on."""
+    from cxlib.analysis import extracts
+    from cxlib.measure import differences
+    from cxlib.measure.moments import Moments
+
+    about, store = inputs.context, inputs.store()
+    metric, zone = about.metrics[model.outcome], about.workspace.timezone
+    first, last = (Period.parse(day[:7]) for day in (plan.start, plan.stop))
+    periods = last.last(
+        (last.first_day.year - first.first_day.year) * 12 + last.first_day.month - first.first_day.month + 2
+    )
+    rows = store.run(extracts.rows(
+        metric, store.tables, periods, timezone=zone, columns={"at": metric.time}, kept=model.filter,
+        touchpoints=about.touchpoints,
+    )).dropna(subset="y")  # fmt: skip
+    exposed = store.tables["exposures"]
+    arms = store.run(exposed.filter(exposed.experiment == plan.id).select("customer_id", "variant", "exposed_at"))
+    until = pd.Timestamp(plan.stop) + pd.Timedelta(days=_AFTER_STOP)
+    met = rows.merge(arms, on=bring.CUSTOMER)
+    met = met[(met["at"] >= met["exposed_at"]) & (met["at"] < until)]
+    control, *_, tried = plan.variants
+    sides = [met[met["variant"] == name] for name in (control, tried)]
+    if min(side[bring.CUSTOMER].nunique() for side in sides) < max(about.least(metric), 2):
+        return None
+    before, after = (Moments.of(side["y"], clusters=side[bring.CUSTOMER]) for side in sides)
+    found = differences.mean_difference(before, after, confidence=about.workspace.confidence)
+    return results.label(found, against=control, note=f"{plan.title}, {plan.start} to {plan.stop}")
+
+
+def _performance(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.DataFrame:
+    """Return how well each driver goes, from 0 to 100, of those whose ends are declared."""
+    from cxlib.analysis import drivers
+
+    ends = {
+        driver.title: (driver.worst, driver.best)
+        for driver in model.drivers.values()
+        if driver.worst is not None and driver.best is not None
+    }
+    how = _how(inputs, 0)
+    how.pop("rng")
+    if not ends:
+        return results.empty()
+    return drivers.performance(answers, list(ends), ends=ends, cluster=bring.CUSTOMER, **how)
+
+
+def _scored(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> tuple[str, str]:
+    """Return the column that an ordered logit explains, and what its levels are worth."""
+    metric = inputs.context.metrics[model.outcome]
+    return (bring.SCORE, "nps") if metric.kind == "nps" and bring.SCORE in answers else (metric.title, "score")
+
+
+def _names(inputs: Inputs, model: DriverModel) -> list[str]:
+    """Return the columns of a model's drivers, the customers' mix last."""
+    titles = [driver.title for driver in model.drivers.values()]
+    return [*titles, *(inputs.context.segments[name].title for name in model.segments)]
+
+
+def _how(inputs: Inputs, seed: int) -> dict[str, Any]:
+    about = inputs.context.workspace
+    return {"confidence": about.confidence, "min_n": about.min_n, "rng": np.random.default_rng(seed)}
+
+
+def _key(inputs: Inputs, model: DriverModel) -> list[str]:
+    """Return all that makes another answer beside the words of the question."""
+    about = inputs.context
+    metric: Metric = about.metrics[model.outcome]
+    segments: Mapping[str, Any] = about.segments
+    return [
+        model.model_dump_json(), parameters.definition_hash(metric), str(about.workspace.confidence),
+        str(about.workspace.min_n), *(segments[name].model_dump_json() for name in model.segments),
+    ]  # fmt: skip
+
+
+def _own(inputs: Inputs) -> Period:
+    return Period.parse(inputs.context.period)
+
+
+def _span(periods: Sequence[Period]) -> str:
+    """Return the label of one period, or of the first and last of several."""
+    return periods[0].label if len(periods) == 1 else f"{periods[0].label} to {periods[-1].label}"
