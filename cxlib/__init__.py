@@ -20,6 +20,11 @@ _NAMES = {
     "control": "cxlib.measure.control",
     "sequential": "cxlib.measure.sequential",
     "weights": "cxlib.measure.weights",
+    "segments": "cxlib.analysis.segments",
+    "drivers": "cxlib.analysis.drivers",
+    "loyalty": "cxlib.analysis.loyalty",
+    "value": "cxlib.analysis.value",
+    "partners": "cxlib.analysis.partners",
     "Moments": "cxlib.measure.moments:Moments",
     "CxError": "cxlib.errors:CxError",
 }

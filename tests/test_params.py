@@ -316,6 +316,11 @@ class TestBroken:
         (line,) = told(tmp_path, {"workspace.yml": "company: [\n"})
         assert line.startswith("params/workspace.yml:2: not YAML")
 
+    def test_a_negative_control_is_a_condition_over_interactions(self, tmp_path):
+        worth = "worth:\n  negative_control: {title: Bills, when: 'kind = 1'}\n"
+        (line,) = told(tmp_path, {"workspace.yml": GOOD["workspace.yml"] + worth})
+        assert line.startswith("params/workspace.yml:6: worth.negative_control.when: 'kind = 1' is not an expression")
+
     def test_a_model_of_drivers_names_what_exists(self, tmp_path):
         broken = (
             "title: Liking\nquestion: Why?\noutcome: nsp\nsegments: [age, lateness]\nowner: Ana\ndrivers:\n"

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import pandas as pd
 
-from cxlib.errors import UsageError, did_you_mean
-from cxlib.params.models import Metric, Segment
+from cxlib.errors import UsageError
+from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.reports import why
-from cxlib.reports.against import compared
-from cxlib.reports.context import Context
-from cxlib.reports.inputs import Inputs
+from cxlib.reports.named import Named, listed
 from cxlib.reports.speaking import spoken_for
 
 
-class Questions:
-    """What `Run` answers from sums that are too fine to be kept; `Run` says what the attributes are."""
-
-    context: Context
-    period: Period
-    metrics: Mapping[str, Metric]
-    _inputs: Inputs
-    _seen: dict[str, tuple[float, float]]
-
-    @property
-    def lead(self) -> str:
-        """The id of the metric that the report leads with: of those measured so far, the pack's first with any rows."""
-        names = self.context.report.metrics
-        return next((name for name in names if self._seen.get(name, (0.0, 0.0))[0] > 0), names[0])
+class Questions(Named):
+    """What `Run` answers from sums that are too fine to be kept."""
 
     def clearest(self, changes: pd.DataFrame, metric: str | Metric | None = None) -> str:
         """Return the period against which a metric's change shows most: where it moved, else the smallest p-value.
@@ -63,7 +48,7 @@ class Questions:
         """
         of, other = self._metric(metric), self._against(against)
         if by:
-            names = _list(by)
+            names = listed(by)
             if len(names) > 2:
                 raise UsageError(f"a change is split by one segment or by two, not by {', '.join(names)}")
             return why.explained(self._inputs, of, other, tuple(self._segment(name) for name in names))
@@ -93,7 +78,7 @@ class Questions:
         pandas.DataFrame
             A result frame with one row per level tested, false discoveries controlled over all. See `measure.finder`.
         """
-        segments = [self._segment(name) for name in _list(by) or self.context.report.segments]
+        segments = [self._segment(name) for name in listed(by) or self.context.report.segments]
         return why.differing(self._inputs, self._metric(metric), self._against(against), segments, pairs=pairs)
 
     def contrast(self, by: str, metric: str | Metric | None = None, against: str = "rest") -> pd.DataFrame:
@@ -166,7 +151,7 @@ class Questions:
         pandas.DataFrame
             Level rows of the questions, and difference rows of the score. See `measure.audit`.
         """
-        names = _list(questions) or list(self.context.report.audit)
+        names = listed(questions) or list(self.context.report.audit)
         scores = [self._metric(metric)] if metric else [self.metrics[name] for name in self.context.report.metrics]
         return why.audited(self._inputs, scores, [self._metric(name) for name in names])
 
@@ -192,37 +177,5 @@ class Questions:
             The score as it is and weighted to the customers, and which of the two leads and why; who answers
             (response rate, R-indicator); and the tipping point. See `measure.weights` and `measure.response`.
         """
-        segments = [self._segment(name) for name in _list(by) or self.context.workspace.weighting.segments]
+        segments = [self._segment(name) for name in listed(by) or self.context.workspace.weighting.segments]
         return spoken_for(self._inputs, self._metric(metric), segments, self._against(against), seed)
-
-    def _metric(self, metric: str | Metric | None) -> Metric:
-        """Return a metric by its id; the lead metric for None."""
-        if isinstance(metric, Metric):
-            return metric
-        found: Metric = self._known(metric or self.lead, self.metrics, "metric")
-        return found
-
-    def _segment(self, name: str) -> Segment:
-        """Return a segment by its id."""
-        found: Segment = self._known(name, self.context.segments, "segment")
-        return found
-
-    def _against(self, name: str) -> Period:
-        """Return the one period that a comparison names."""
-        others, target = compared(self.period, [name])
-        if target:
-            raise UsageError("a target has no answers to compare", hint="Name a period, as in against='year_ago'.")
-        return others[0]
-
-    @staticmethod
-    def _known(name: str, known: Mapping[str, Any], what: str) -> Any:
-        if name not in known:
-            raise UsageError(
-                f"no {what} is called '{name}'{did_you_mean(name, known)}", hint=f"There are {', '.join(known)}."
-            )
-        return known[name]
-
-
-def _list(names: Sequence[str] | str) -> list[str]:
-    """Return names as a list, also where one was given by itself; each once."""
-    return list(dict.fromkeys([names] if isinstance(names, str) else names)) if names else []

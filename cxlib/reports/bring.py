@@ -6,6 +6,7 @@ The frames name customers. They live while an answer is made of them; what is fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +19,31 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 CUSTOMER, SCORE = "customer_id", "score"
+
+
+def own(inputs: Inputs) -> Period:
+    """Return the run's period."""
+    return Period.parse(inputs.context.period)
+
+
+def how(inputs: Inputs) -> dict[str, Any]:
+    """Return what every analysis is told of the workspace: `confidence` and `min_n`."""
+    return {"confidence": inputs.context.workspace.confidence, "min_n": inputs.context.workspace.min_n}
+
+
+def limits(inputs: Inputs) -> list[str]:
+    """Return the same as words of an answer's key."""
+    return [f"{name} {value}" for name, value in how(inputs).items()]
+
+
+def since(inputs: Inputs, months: int) -> pd.Timestamp:
+    """Return the first moment of the months that end with the run's period, in local time."""
+    return pd.Timestamp(own(inputs).next_day) - pd.DateOffset(months=months)
+
+
+def last_day(period: Period) -> date:
+    """Return the last day of a period."""
+    return period.next_day - timedelta(days=1)
 
 
 def answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comments: bool = False) -> pd.DataFrame:
@@ -63,7 +89,7 @@ def orders(inputs: Inputs) -> pd.DataFrame:
     from cxlib.analysis import extracts
 
     zone, share = inputs.context.workspace.timezone, inputs.context.workspace.worth.margin
-    found = _run(inputs, extracts.orders(inputs.store().tables, _own(inputs), timezone=zone))
+    found = _run(inputs, extracts.orders(inputs.store().tables, own(inputs), timezone=zone))
     margin = found["amount"] * share if share is not None else found["amount"] - found["cost"].fillna(0.0)
     discounted = (found.pop("discount") > 0).astype(float)
     return found.assign(ordered_at=_local(found["ordered_at"], zone), margin=margin, discounted=discounted)
@@ -81,12 +107,12 @@ def spells(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
     """
     from cxlib.analysis import extracts
 
-    tables, own = inputs.store().tables, _own(inputs)
-    plan = extracts.subscriptions(tables, own, segments=segments)
+    tables, until = inputs.store().tables, own(inputs)
+    plan = extracts.subscriptions(tables, until, segments=segments)
     found = _run(inputs, plan).rename(columns={s.id: s.title for s in segments})
     for name in ("started_on", "ended_on"):
         found[name] = pd.to_datetime(found[name])
-    ends, day = found["ended_on"], pd.Timestamp(own.next_day)
+    ends, day = found["ended_on"], pd.Timestamp(until.next_day)
     first = ends.min().to_period("M").start_time if ends.notna().any() else day
     last = ends.fillna(day)
     month = 30.4375
@@ -113,8 +139,8 @@ def afterwards(inputs: Inputs, metric: Metric, months: int, days: int) -> pd.Dat
     """
     from cxlib.analysis import extracts
 
-    zone, own = inputs.context.workspace.timezone, _own(inputs)
-    plan = extracts.afterwards(metric, inputs.store().tables, own.last(months), days, timezone=zone, end=own)
+    zone, end = inputs.context.workspace.timezone, own(inputs)
+    plan = extracts.afterwards(metric, inputs.store().tables, end.last(months), days, timezone=zone, end=end)
     found = _run(inputs, plan)
     return found[found["followed"] & found["y"].notna()].drop(columns="followed").reset_index(drop=True)
 
@@ -176,20 +202,20 @@ def partners(inputs: Inputs, metric: Metric, by: Segment, periods: Sequence[Peri
     return found.assign(partner=found["partner"].where(found["partner"] != by.otherwise))
 
 
-def habits(bought: pd.DataFrame, since: pd.Timestamp, until: pd.Timestamp) -> pd.DataFrame:
+def habits(bought: pd.DataFrame, first: pd.Timestamp, until: pd.Timestamp) -> pd.DataFrame:
     """Return how customers buy, of those with two orders or more in the time: one row each, three features.
 
     Parameters
     ----------
     bought
         From `orders`.
-    since, until
+    first, until
         The time; it counts from the first order of a customer if that is later.
     """
-    within = bought[(bought["ordered_at"] >= since) & (bought["ordered_at"] < until)]
+    within = bought[(bought["ordered_at"] >= first) & (bought["ordered_at"] < until)]
     each = within.groupby(CUSTOMER)
     count = each.size()
-    known = (until - bought.groupby(CUSTOMER)["ordered_at"].min().clip(lower=since)).dt.days / 30.4375
+    known = (until - bought.groupby(CUSTOMER)["ordered_at"].min().clip(lower=first)).dt.days / 30.4375
     features = pd.DataFrame(
         {
             "orders a month": count / known.reindex(count.index).clip(lower=1.0),
@@ -206,18 +232,14 @@ def _present(inputs: Inputs, periods: Sequence[Period], segments: Sequence[Segme
     if "subscriptions" not in tables:
         parts = [levels(inputs, period, segments).reset_index().assign(period=period.label) for period in periods]
         return pd.concat(parts, ignore_index=True).assign(churned=float("nan"))
-    own, parts = spells(inputs, segments), []
+    known, parts = spells(inputs, segments), []
     titles = [segment.title for segment in segments]
     for period in periods:
         start, end = pd.Timestamp(period.first_day), pd.Timestamp(period.next_day)
-        here = own[(own["started_on"] < start) & (own["ended_on"].isna() | (own["ended_on"] >= start))]
+        here = known[(known["started_on"] < start) & (known["ended_on"].isna() | (known["ended_on"] >= start))]
         churned = (here["ended_on"] < end).astype(float)
         parts.append(here[[CUSTOMER, *titles]].assign(period=period.label, churned=churned))
     return pd.concat(parts, ignore_index=True).drop_duplicates([CUSTOMER, "period"], ignore_index=True)
-
-
-def _own(inputs: Inputs) -> Period:
-    return Period.parse(inputs.context.period)
 
 
 def _run(inputs: Inputs, plan: ir.Table) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from cxlib.periods import Period
 from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
 
+_PLURALS = {"week": "weeks", "month": "months", "quarter": "quarters"}
 _AFTER_STOP = 14  # days in which answers about what happened in an experiment still come in
 
 
@@ -25,7 +26,7 @@ def driven(inputs: Inputs, model: DriverModel, months: int, method: str, seed: i
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        answers = _answers(inputs, model, _own(inputs).last(months))
+        answers = _answers(inputs, model, bring.own(inputs).last(months))
         names, how = _names(inputs, model), _how(inputs, seed)
         fit = drivers.fit(answers, _title(inputs, model), names, method=method, cluster=bring.CUSTOMER, **how)
         outcome, points = _scored(inputs, model, answers)
@@ -42,7 +43,7 @@ def evidence(inputs: Inputs, model: DriverModel, months: int, seed: int) -> pd.D
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        answers = _answers(inputs, model, _own(inputs).last(months), comments=True)
+        answers = _answers(inputs, model, bring.own(inputs).last(months), comments=True)
         fit = drivers.fit(
             answers, _title(inputs, model), _names(inputs, model), cluster=bring.CUSTOMER, **_how(inputs, seed)
         )
@@ -63,7 +64,7 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        now, before = _own(inputs).last(months), against.last(months)
+        now, before = bring.own(inputs).last(months), against.last(months)
         both = _answers(inputs, model, sorted({*before, *now}))
         labels = {period.label for period in now}, {period.label for period in before}
         after, earlier = (both[both["period"].isin(names)] for names in labels)
@@ -72,9 +73,9 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
         leaves |= {about.segments[name].title: "mix" for name in model.segments}
         found = drivers.root_causes(
             earlier, after, _title(inputs, model), _names(inputs, model), leaves, cluster=bring.CUSTOMER,
-            labels=(_span(before), _span(now)), **_how(inputs, seed),
+            labels=(against.label, bring.own(inputs).label), **_how(inputs, seed),
         )  # fmt: skip
-        return _about(inputs, found, model)
+        return _about(inputs, found.assign(at=f"{months} {_PLURALS[against.kind]}"), model)
 
     parts = [*_key(inputs, model), str(months), against.label, str(seed)]
     return inputs.answer("root_causes", parts, make)
@@ -105,14 +106,12 @@ def _stated(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.Dat
     themes = {name: inputs.context.themes[name] for name in dict.fromkeys(named.values())}
     written = answers[answers["comment"].notna()]
     said = voice.mentions(written["comment"], themes).assign(**{bring.CUSTOMER: written[bring.CUSTOMER]})
-    how = _how(inputs, 0)
-    how.pop("rng")
-    return drivers.stated(said, named, kind="mentions", cluster=bring.CUSTOMER, **how)
+    return drivers.stated(said, named, kind="mentions", cluster=bring.CUSTOMER, **bring.how(inputs))
 
 
 def _tried(inputs: Inputs, model: DriverModel) -> pd.DataFrame | None:
     """Return what experiments that are over by the end of the period did to the outcome, by the driver they changed."""
-    own, parts = _own(inputs), []
+    own, parts = bring.own(inputs), []
     for driver in model.drivers.values():
         plan = inputs.context.experiments.get(driver.experiment)
         if plan is not None and plan.stop < own.next_day.isoformat() and "exposures" in inputs.store().tables:
@@ -160,11 +159,9 @@ def _performance(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> p
         for driver in model.drivers.values()
         if driver.worst is not None and driver.best is not None
     }
-    how = _how(inputs, 0)
-    how.pop("rng")
     if not ends:
         return results.empty()
-    return drivers.performance(answers, list(ends), ends=ends, cluster=bring.CUSTOMER, **how)
+    return drivers.performance(answers, list(ends), ends=ends, cluster=bring.CUSTOMER, **bring.how(inputs))
 
 
 def _scored(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> tuple[str, str]:
@@ -180,25 +177,12 @@ def _names(inputs: Inputs, model: DriverModel) -> list[str]:
 
 
 def _how(inputs: Inputs, seed: int) -> dict[str, Any]:
-    about = inputs.context.workspace
-    return {"confidence": about.confidence, "min_n": about.min_n, "rng": np.random.default_rng(seed)}
+    return {**bring.how(inputs), "rng": np.random.default_rng(seed)}
 
 
 def _key(inputs: Inputs, model: DriverModel) -> list[str]:
     """Return all that makes another answer beside the words of the question."""
     about = inputs.context
     metric: Metric = about.metrics[model.outcome]
-    segments: Mapping[str, Any] = about.segments
-    return [
-        model.model_dump_json(), parameters.definition_hash(metric), str(about.workspace.confidence),
-        str(about.workspace.min_n), *(segments[name].model_dump_json() for name in model.segments),
-    ]  # fmt: skip
-
-
-def _own(inputs: Inputs) -> Period:
-    return Period.parse(inputs.context.period)
-
-
-def _span(periods: Sequence[Period]) -> str:
-    """Return the label of one period, or of the first and last of several."""
-    return periods[0].label if len(periods) == 1 else f"{periods[0].label} to {periods[-1].label}"
+    segments = [about.segments[name].model_dump_json() for name in model.segments]
+    return [model.model_dump_json(), parameters.definition_hash(metric), *bring.limits(inputs), *segments]

@@ -23,6 +23,7 @@ from cxlib.reports.against import compared
 from cxlib.reports.asking import Questions
 from cxlib.reports.boxes import Shown
 from cxlib.reports.context import Context, gather, open_store
+from cxlib.reports.customers import Customers
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
 from cxlib.reports.levels import measured, unfinished
@@ -96,7 +97,7 @@ def _workspace() -> Path:
     return parameters.find_workspace(Path(named) if named else None)
 
 
-class Run(Questions):
+class Run(Questions, Customers):
     """An open run. Made by `open_run`.
 
     Attributes

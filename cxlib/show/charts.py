@@ -1,21 +1,44 @@
 """One function a question: a result frame and metric definitions in, a figure with alt text out.
 
-The functions arrange what the frame holds: intervals, differences and verdicts come from `measure`.
+The functions arrange what the frame holds: intervals, differences and verdicts come from `measure` and `analysis`.
 """
 
 from __future__ import annotations
 
 from cxlib.show.canvas import Chart, alt_text, html, save
+from cxlib.show.causes import cause_tree
+from cxlib.show.compared import importance_compared
 from cxlib.show.control import xmr
+from cxlib.show.delays import by_delay
+from cxlib.show.drivers import driver_effects, driver_importance
+from cxlib.show.hazards import hazard_ratios
 from cxlib.show.heat import heatmap
 from cxlib.show.intervals import headline
 from cxlib.show.levels import interval_bars
+from cxlib.show.lifetime import worth_by_group
+from cxlib.show.loyalty import retention
+from cxlib.show.migration import flows
+from cxlib.show.money import link_effect, worth_chart
 from cxlib.show.overtime import over_time
+from cxlib.show.partner_funnel import partner_funnel
+from cxlib.show.partners import partner_league
+from cxlib.show.priorities import importance_performance
+from cxlib.show.repeat import repeat_curve
+from cxlib.show.say_do import said_and_did, stated_against_done
+from cxlib.show.segment_grid import cluster_stability, value_grid
+from cxlib.show.segments import segment_profile, segment_sizes
 from cxlib.show.standing import standing
+from cxlib.show.survival import leaving_reasons, survival_curves
+from cxlib.show.transfers import brand_transfer
 from cxlib.show.trends import small_multiples
+from cxlib.show.value import predicted_by_class, predicted_over_time, purchases_by_month
 from cxlib.show.waterfall import waterfall
 
 __all__ = [
-    "Chart", "alt_text", "headline", "heatmap", "html", "interval_bars", "over_time", "save", "small_multiples",
-    "standing", "waterfall", "xmr",
+    "Chart", "alt_text", "brand_transfer", "by_delay", "cause_tree", "cluster_stability", "driver_effects",
+    "driver_importance", "flows", "hazard_ratios", "headline", "heatmap", "html", "importance_compared",
+    "importance_performance", "interval_bars", "leaving_reasons", "link_effect", "over_time", "partner_funnel",
+    "partner_league", "predicted_by_class", "predicted_over_time", "purchases_by_month", "repeat_curve", "retention",
+    "said_and_did", "save", "segment_profile", "segment_sizes", "small_multiples", "standing", "stated_against_done",
+    "survival_curves", "value_grid", "waterfall", "worth_by_group", "worth_chart", "xmr",
 ]  # fmt: skip

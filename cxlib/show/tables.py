@@ -12,17 +12,32 @@ from cxlib.periods import Period
 from cxlib.show import markup, rows
 from cxlib.show.about import definitions, freshness
 from cxlib.show.audit import survey_audit
+from cxlib.show.causes import cause_table
+from cxlib.show.compared import importance_compared_table
 from cxlib.show.comparisons import changes
+from cxlib.show.drivers import driver_table
 from cxlib.show.formats import Format, formatting, headed, metric_of
+from cxlib.show.hazards import hazard_table
 from cxlib.show.heat import GROUPS
+from cxlib.show.lifetime import value_checks_table
+from cxlib.show.loyalty import churn_table, survival_table
 from cxlib.show.markup import Cell, Html
+from cxlib.show.migration import transitions_table
+from cxlib.show.money import link_table
+from cxlib.show.partners import partner_league_table
+from cxlib.show.repeat import repeat_table
+from cxlib.show.say_do import said_and_did_table
+from cxlib.show.segments import profile_table
 from cxlib.show.sparkline import sparkline
 from cxlib.show.standing import standing_table
+from cxlib.show.transfers import brand_transfer_table
 from cxlib.show.weighting import weighting
 
 __all__ = [
-    "changes", "definitions", "freshness", "levels", "scorecard", "standing_table", "survey_audit", "touchpoints",
-    "weighting",
+    "brand_transfer_table", "cause_table", "changes", "churn_table", "definitions", "driver_table", "freshness",
+    "hazard_table", "importance_compared_table", "levels", "link_table", "partner_league_table", "profile_table",
+    "repeat_table", "said_and_did_table", "scorecard", "standing_table", "survey_audit", "survival_table",
+    "touchpoints", "transitions_table", "value_checks_table", "weighting",
 ]  # fmt: skip
 
 _NOT_PLACED = "not placed"

@@ -1,0 +1,138 @@
+"""Value against loyalty: how many customers each cell has, what they are worth, and how they fare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxlib import results
+from cxlib.analysis.segments import door
+from cxlib.errors import UsageError
+from cxlib.measure import formulas
+from cxlib.measure.intervals import check_confidence
+from cxlib.measure.moments import Moments
+
+BETWEEN = " x "
+NAMES = {2: ("low", "high"), 3: ("low", "middle", "high"), 4: ("low", "lower middle", "upper middle", "high")}
+
+
+def grid(
+    frame: pd.DataFrame,
+    value: str,
+    loyalty: str,
+    *,
+    outcome: str = "",
+    worth: str = "",
+    bins: int = 3,
+    confidence: float = 0.95,
+    min_n: int = 1,
+) -> pd.DataFrame:
+    """Cross two sides of customers, their value and their loyalty.
+
+    Parameters
+    ----------
+    frame
+        One row a customer. Customers without value or loyalty are left out.
+    value, loyalty
+        Columns to cross. Numbers with more than `bins` distinct values are cut into `bins` parts of equal size (equal
+        numbers stay together), named low, middle and high, or by place; anything else is taken as it is.
+    outcome
+        A column of numbers, or of yes and no, to estimate in each cell.
+    worth
+        The column whose sum is shared out; default `value`, where it holds numbers.
+    bins
+        Parts of a column of numbers, 2 to 10.
+    confidence
+        Of the intervals.
+    min_n
+        Cells of fewer customers are suppressed, with enough others that they cannot be worked out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Result rows, `segment` "value x loyalty" (the columns' names), `level` "high x middle"; n counts customers. For
+        each cell: metric `people_share` (Wilson), metric `value_share` (share of the sum of `worth`; a ratio by the
+        delta method, customers being drawn), and the outcome's own name (a share by Wilson where it is yes or no, else
+        a mean with a t interval). Cells without customers have people_share 0 and no outcome.
+
+    Raises
+    ------
+    UsageError
+        For columns that lack or hold no numbers, names with " x " in them, or bins that make no sense.
+    """
+    check_confidence(confidence)
+    door.check_columns(frame.columns, [name for name in (value, loyalty, outcome, worth) if name], "the frame")
+    bins = door.check_whole("bins", bins, 2, 10)
+    one, ones = _cut(frame[value], value, bins)
+    other, others = _cut(frame[loyalty], loyalty, bins)
+    known = np.array([a is not None and b is not None for a, b in zip(one, other, strict=True)], dtype=bool)
+    if not known.any():
+        raise UsageError(f"no customer has both {value} and {loyalty}")
+    cells = np.array([f"{a}{BETWEEN}{b}" for a, b in zip(one, other, strict=True)], dtype=object)[known]
+    levels = [f"{a}{BETWEEN}{b}" for a in ones for b in others]
+    if len({level.count(BETWEEN) for level in levels} - {1}):
+        raise UsageError(f"a level of {value} or {loyalty} has '{BETWEEN}' in its name, which stands between two sides")
+    parts = [_people(cells, levels, confidence)]
+    summed = worth or (value if pd.api.types.is_numeric_dtype(frame[value].dtype) else "")
+    if summed:
+        parts.append(_worth(door.numbers_of(frame[summed], summed)[known], cells, levels, confidence))
+    if outcome:
+        parts.append(_outcome(outcome, door.numbers_of(frame[outcome], outcome)[known], cells, levels, confidence))
+    rows = results.label(results.concat(parts), segment=f"{value}{BETWEEN}{loyalty}")
+    hidden = door.hide(rows, pd.Series(cells).value_counts().to_dict(), min_n)
+    lost = int((~known).sum())
+    note = f"{lost} customers without {value} or {loyalty} are left out" if lost else ""
+    return results.conform(hidden.assign(note=hidden["note"].where(hidden["note"] != "", note)))
+
+
+def _cut(column: pd.Series, name: str, bins: int) -> tuple[list[str | None], list[str]]:
+    """Return the part of each row (None where missing) and all parts in order."""
+    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        found = [None if missing else str(level) for level, missing in zip(column, column.isna(), strict=True)]
+        ordered = isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered
+        return found, [str(level) for level in column.cat.categories] if ordered else sorted({x for x in found if x})
+    values = door.numbers_of(column, name)
+    distinct = np.unique(values[~np.isnan(values)])
+    if len(distinct) <= bins:
+        return [None if np.isnan(x) else f"{x:g}" for x in values], [f"{x:g}" for x in distinct]
+    edges = np.quantile(values[~np.isnan(values)], np.arange(1, bins) / bins, method="inverted_cdf")
+    places = np.searchsorted(edges, values, side="left")
+    names = list(NAMES.get(bins, tuple(f"part {number}" for number in range(1, bins + 1))))
+    return [None if np.isnan(x) else names[place] for x, place in zip(values, places, strict=True)], names
+
+
+def _people(cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
+    """Return the share of customers in each cell."""
+    inside = pd.Series(cells).value_counts().reindex(levels, fill_value=0).to_numpy(dtype=float)
+    found = formulas.share(inside, np.full(len(levels), float(len(cells))), confidence=confidence)
+    return results.label(found, metric="people_share", level=levels, comparison="share", note="")
+
+
+def _worth(values: door.Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
+    """Return each cell's share of a sum over customers; those without a number have none to share."""
+    parts = [
+        formulas.ratio(Moments.of(np.where(cells == level, values, values * 0), values), confidence=confidence)
+        for level in levels
+    ]
+    return results.label(results.concat(parts), metric="value_share", level=levels, comparison="share", note="")
+
+
+def _outcome(
+    name: str, values: door.Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float
+) -> pd.DataFrame:
+    """Return the outcome of each cell: a share where it is yes or no, else a mean."""
+    yes_or_no = bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
+    parts = []
+    for level in levels:
+        mine = values[(cells == level) & ~np.isnan(values)]
+        found = (
+            formulas.share(mine.sum(), mine.size, confidence=confidence)
+            if yes_or_no
+            else formulas.mean(Moments.of(mine), confidence=confidence)
+        )
+        parts.append(found)
+    return results.label(results.concat(parts), metric=name, level=levels)

@@ -1,0 +1,57 @@
+"""The two ways of clustering, of scikit-learn, as functions that fit rows and return what assigns rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from cxlib.analysis.segments.door import Numbers
+from cxlib.analysis.segments.valley import Assign, Fit
+
+Fitter = Callable[[Numbers, int, int], Assign]  # (rows, clusters, seed) -> what assigns rows
+
+
+def kmeans(rows: Numbers, k: int, seed: int) -> Assign:
+    """Fit k means, the best of 10 starts: fewer end in different places on resamples."""
+    from sklearn.cluster import KMeans
+
+    fitted = _quietly(KMeans(k, n_init=10, random_state=seed), rows)
+    return lambda given: fitted.predict(given).astype(np.int64)
+
+
+def mixture(rows: Numbers, k: int, seed: int) -> Assign:
+    """Fit a Gaussian mixture with full covariances, the best of 2 starts at k means."""
+    from sklearn.mixture import GaussianMixture
+
+    fitted = _quietly(GaussianMixture(k, n_init=2, reg_covar=1e-3, random_state=seed), rows)
+    return lambda given: fitted.predict(given).astype(np.int64)
+
+
+METHODS: dict[str, Fitter] = {"kmeans": kmeans, "mixture": mixture}
+
+
+def seeded(model: Fitter, seed: int) -> Fit:
+    """Return a method of clustering with its seed set."""
+    return lambda rows, k: model(rows, k, seed)
+
+
+def resampled(rows: Numbers, labels: np.ndarray, k: int, fit: Fit, samples: int, rng: np.random.Generator) -> Numbers:
+    """Return the adjusted Rand index of labels and of clusters fitted to each of some bootstrap samples."""
+    from sklearn.metrics import adjusted_rand_score
+
+    found = np.empty(samples)
+    for place in range(samples):
+        drawn = np.sort(rng.integers(len(rows), size=len(rows)))
+        found[place] = adjusted_rand_score(labels, fit(rows[drawn], k)(rows))
+    return found
+
+
+def _quietly(model, rows: Numbers):  # type: ignore[no-untyped-def]
+    """Fit; what has not converged is told by its instability, not by a warning."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(rows)

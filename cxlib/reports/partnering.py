@@ -1,0 +1,48 @@
+"""Who delivers it: partners compared fairly, and what they deliver against what was intended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cxlib import params as parameters
+from cxlib import results
+from cxlib.measure.plans import Undefined
+from cxlib.params.models import Metric, Part, Segment
+from cxlib.reports import bring
+from cxlib.reports.inputs import Inputs
+
+_KINDS = {"nps": "mean", "mean": "mean", "share": "share"}  # a row of a score is -100, 0 or 100: their mean is the NPS
+
+
+def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments: Sequence[Segment], seed: int,
+             intended: float | None) -> pd.DataFrame:  # fmt: skip
+    """Return the partners' standing, ranks, control limits and gap to the intended; see `Run.partners`."""
+
+    def make() -> pd.DataFrame:
+        from cxlib.analysis import partners
+
+        if metric.kind not in _KINDS or isinstance(metric.denominator, Part):
+            raise Undefined(f"'{metric.id}' is a {metric.kind}: partners are compared by scores, shares and means")
+        rows = bring.partners(inputs, metric, by, bring.own(inputs).last(months), {}, segments)
+        if rows["partner"].notna().sum() == 0:
+            raise Undefined(f"no row of {metric.id} names its {by.title.lower()}")
+        mix = [segment.id for segment in segments]
+        fit = partners.fit(
+            rows, "y", "partner", case_mix=mix, kind=_KINDS[metric.kind], metric=metric.id, **bring.how(inputs)
+        )
+        better = metric.higher_is_better is not False
+        matters = metric.change_that_matters
+        parts = [
+            partners.league(fit, higher_is_better=better, matters=matters, rng=np.random.default_rng(seed)),
+            partners.funnel(fit), partners.funnel_limits(fit), partners.spread(fit),
+        ]  # fmt: skip
+        if intended is not None:
+            parts.append(partners.transfer(rows, "y", intended, "partner", case_mix=mix, **bring.how(inputs)))
+        return results.conform(results.concat(parts).assign(segment=by.id))
+
+    mixed = [segment.model_dump_json() for segment in (by, *segments)]
+    parts = [parameters.definition_hash(metric), *mixed, str(months), str(seed), str(intended), *bring.limits(inputs)]
+    return inputs.answer("partners", parts, make)

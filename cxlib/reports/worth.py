@@ -1,0 +1,139 @@
+"""What customers are worth, whether the model of it can be trusted, and what a point of satisfaction is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxlib import results
+from cxlib.measure.plans import Undefined
+from cxlib.params.models import Metric, Segment
+from cxlib.reports import bring
+from cxlib.reports.inputs import Inputs
+
+_LEFT = "has left"
+_WEEKS = 52.1775 / 12  # of a month
+
+
+@dataclass(frozen=True)
+class Bought:
+    """Orders up to the end of a period, the last day of these, and what is earned of an amount."""
+
+    orders: pd.DataFrame
+    end: pd.Timestamp
+    margin: float
+
+
+def lifetime(inputs: Inputs, by: Segment | None, seed: int) -> pd.DataFrame:
+    """Return what customers were and will be worth, with the checks that allow it; see `Run.lifetime_value`."""
+    worth = inputs.context.workspace.worth
+
+    def make() -> pd.DataFrame:
+        from cxlib.analysis import value
+
+        bought = _bought(inputs)
+        columns = (bring.CUSTOMER, "ordered_at", "amount")
+        summary = value.summarise_transactions(bought.orders, *columns, end=bought.end)
+        groups = _groups(inputs, by, summary.index)
+        named: dict[str, Any] = {"segment": by.id if by else "group", "groups": groups}
+        purchases = value.fit_bg_nbd(summary["frequency"], summary["recency"], summary["T"])
+        spend = value.fit_gamma_gamma(summary["frequency"], summary["monetary_value"])
+        season = value.season(bought.orders, *columns[:2], purchases, end=bought.end)
+        ahead = value.lifetime_value(
+            purchases, spend, summary, horizon=worth.horizon_months * _WEEKS, discount=worth.discount_rate,
+            margin=bought.margin, rng=np.random.default_rng(seed), **named, **bring.how(inputs),
+        )  # fmt: skip
+        past = value.historic_value(
+            bought.orders, *columns, end=bought.end, discount=worth.discount_rate, margin=bought.margin,
+            groups=groups, segment=named["segment"], **bring.how(inputs),
+        )  # fmt: skip
+        checked = value.checks(summary, purchases, spend, season=season)
+        return results.concat([ahead.rows, past.rows, checked])
+
+    return inputs.answer("lifetime_value", [*_key(inputs), by.model_dump_json() if by else "", str(seed)], make)
+
+
+def held_out(inputs: Inputs, months: int, seed: int) -> pd.DataFrame:
+    """Return what the model foresaw for the last months against what came; see `Run.calibration`."""
+
+    def make() -> pd.DataFrame:
+        from cxlib.analysis import value
+
+        bought = _bought(inputs)
+        split = bought.end - pd.DateOffset(months=months)
+        found = value.calibrate(
+            bought.orders, bring.CUSTOMER, "ordered_at", "amount", split=split, end=bought.end,
+            **bring.how(inputs),
+        )  # fmt: skip
+        return results.concat([found.classes, found.tracking])
+
+    return inputs.answer("calibration", [*_key(inputs), str(months), str(seed)], make)
+
+
+def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segment]) -> pd.DataFrame:
+    """Return what a point more of a score is worth in money; see `Run.worth_of_a_point`."""
+    settings = inputs.context.workspace.worth
+
+    def make() -> pd.DataFrame:
+        from cxlib.analysis import value
+
+        panel = bring.panel(inputs, metric, bring.own(inputs).last(months), segments)
+        if "spend" not in panel:
+            raise Undefined("this workspace has no table 'orders'")
+        controls = [name for name in ("visits",) if name in panel]
+        how: dict[str, Any] = {"negative_control": controls, **bring.how(inputs)}
+        spent = value.link(panel, **how)
+        parts, churned, here = [_graded(value.evidence(spent), spent)], None, panel["period"] == bring.own(inputs).label
+        if panel["churned"].notna().any():
+            titles = [segment.title for segment in segments]
+            left = value.link_churn(panel, segments=titles, **how)
+            parts.append(_graded(value.evidence(left), left))
+            churned = value.fit_churn(panel, segments=titles)
+        margin = _bought(inputs).margin
+        total = value.worth(
+            value.fit_link(panel), churned, customers=float(_present(inputs, here.sum())),
+            horizon=settings.horizon_months, margin=margin, metric="worth_of_a_point",
+            confidence=bring.how(inputs)["confidence"],
+        )  # fmt: skip
+        return results.concat([*parts, total])
+
+    parts = [metric.model_dump_json(), str(months), *(s.model_dump_json() for s in segments), *_key(inputs)]
+    return inputs.answer("worth_of_a_point", parts, make)
+
+
+def _bought(inputs: Inputs) -> Bought:
+    """Return the orders and the mean margin; `Undefined` where nothing was bought."""
+    orders = bring.orders(inputs)
+    if orders.empty:
+        raise Undefined("nothing was bought by the end of this period")
+    total = float(orders["amount"].sum())
+    margin = float(orders["margin"].sum()) / total if total > 0 else 1.0
+    return Bought(orders, pd.Timestamp(bring.last_day(bring.own(inputs))), margin)
+
+
+def _groups(inputs: Inputs, by: Segment | None, customers: pd.Index) -> pd.Series[Any] | None:
+    """Return the level of each customer, or that they have left; None where all are alike."""
+    if by is None:
+        return None
+    found = bring.levels(inputs, bring.own(inputs), [by])[by.title].reindex(customers).fillna(_LEFT)
+    return found if len(found.unique()) > 1 else None
+
+
+def _present(inputs: Inputs, otherwise: int) -> int:
+    """Return how many customers there are at the end of the period."""
+    tables = inputs.store().tables
+    return len(bring.levels(inputs, bring.own(inputs), [])) if "customers" in tables else otherwise
+
+
+def _graded(grade: Any, found: pd.DataFrame) -> pd.DataFrame:
+    """Write what may be said of a link into the rows of its outcome."""
+    main = (found["at"] == "1") & (found["comparison"].isin(["relative", "difference"])) & (found["segment"] == "all")
+    words = f"{grade.grade}: {grade.why}"
+    return results.conform(found.assign(note=found["note"].mask(main & (found["note"] == ""), words)))
+
+
+def _key(inputs: Inputs) -> list[str]:
+    return [inputs.context.workspace.worth.model_dump_json(), *bring.limits(inputs)]

@@ -1,0 +1,167 @@
+"""What a run answers about customers: frozen, replayed, no customer among it, and a reason where nothing is known."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cxlib as cx
+from cxlib import results
+from cxlib.errors import RunError, UsageError
+from cxlib.reports import bring, disclosure
+from cxlib.reports.record import Run
+from tests.conftest import copy_workspace
+
+PERIOD = "2026-10"
+EXACT = 1e-9  # sums of parts, in other orders
+
+ANSWERS: dict[str, Callable[[Run], pd.DataFrame]] = {
+    "drivers": lambda run: run.drivers("delivery"),
+    "driver_evidence": lambda run: run.driver_evidence("delivery"),
+    "root_causes": lambda run: run.root_causes("delivery", months=6),
+    "partners": lambda run: run.partners("late_delivery_share", case_mix="region"),
+    "rfm": lambda run: run.rfm(bins=3),
+    "clusters": lambda run: run.clusters(k=3),
+    "migration": lambda run: run.migration("plan"),
+    "migration of groups": lambda run: run.migration(bins=3),
+    "value_and_loyalty": lambda run: run.value_and_loyalty("nps"),
+    "churn": lambda run: run.churn(),
+    "retention": lambda run: run.retention(cohorts=4),
+    "survival": lambda run: run.survival("plan", horizon=24),
+    "hazard_ratios": lambda run: run.hazard_ratios("plan"),
+    "reasons": lambda run: run.reasons(),
+    "say_and_do": lambda run: run.say_and_do("nps", days=90),
+    "repeat_purchase": lambda run: run.repeat_purchase(by="plan"),
+    "lifetime_value": lambda run: run.lifetime_value("plan"),
+    "calibration": lambda run: run.calibration(months=6),
+    "worth_of_a_point": lambda run: run.worth_of_a_point(months=12),
+    "keep": lambda run: run.keep("own", lambda: results.frame(metric="own", estimate=1.0, n=99.0), "v1"),
+}
+
+
+@pytest.fixture
+def at_demo(demo_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(demo_workspace)
+    return demo_workspace
+
+
+@pytest.mark.parametrize("question", ANSWERS)
+def test_answers_are_kept_without_customers_and_replayed_for_ever(
+    at_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    ask, folder = ANSWERS[question], tmp_path / "run"
+    recording = cx.open_run(PERIOD, run_folder=str(folder), notebook="05")
+    frame = ask(recording)
+    least = recording.context.workspace.min_n
+    assert len(frame)
+    assert (frame["period"] != "").all()
+    assert (frame["definition"] != "").all()
+    if question != "calibration":  # 400 customers leave two parameters of the model open, and it says so
+        assert set(frame["status"]) != {results.UNDEFINED}
+    assert not (frame["n"] < least).any()
+    people = bring.orders(recording._inputs)["customer_id"]
+    texts = pd.concat([frame[name] for name in results.TEXT])
+    assert not texts.isin(set(people)).any()  # an id would be a level, a segment or a target
+    small = dict.fromkeys(recording.metrics, least)
+    assert disclosure.check(folder, small, least)["found"] == []
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # no workspace here: what is published is read from its folder alone
+    replayed = ask(cx.open_run(PERIOD, run_folder=str(folder), notebook="05"))
+    pd.testing.assert_frame_equal(replayed, frame)
+
+
+def test_the_same_question_twice_has_the_same_answer_to_the_digit(at_demo: Path) -> None:
+    for question in ("drivers", "partners", "lifetime_value", "worth_of_a_point"):
+        pd.testing.assert_frame_equal(ANSWERS[question](cx.open_run(PERIOD)), ANSWERS[question](cx.open_run(PERIOD)))
+
+
+def test_a_published_run_does_not_answer_what_it_did_not_keep(at_demo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    cx.open_run(PERIOD, run_folder=str(folder), notebook="07").churn()
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    run = cx.open_run(PERIOD, run_folder=str(folder), notebook="07")
+    assert len(run.churn()) == 4
+    with pytest.raises(RunError, match="does not hold reasons"):
+        run.reasons()
+
+
+def test_the_parts_of_a_change_add_up(at_demo: Path) -> None:
+    found = cx.open_run(PERIOD).root_causes("delivery", months=6)
+    assert (found["at"] == "6 months").all()  # no row is taken for the month's own change
+    changes = found[found["comparison"] == "difference"]
+    whole = changes.loc[changes["segment"] == "all", "estimate"].item()
+    for segment in ("leaf", "leaf x driver"):
+        parts = changes[changes["segment"] == segment]
+        unexplained = changes.loc[changes["level"] == "unexplained", "estimate"].item()
+        rest = 0.0 if (parts["level"] == "unexplained").any() else unexplained
+        assert parts["estimate"].sum() + rest == pytest.approx(whole, abs=EXACT)
+
+
+def test_importance_adds_up_to_what_is_explained(at_demo: Path) -> None:
+    found = cx.open_run(PERIOD).drivers("delivery")
+    shares = found[found["metric"] == "importance"]
+    assert shares["estimate"].sum() == pytest.approx(found.loc[found["metric"] == "r_squared", "estimate"].item())
+    model = cx.open_run(PERIOD).model("delivery")
+    assert set(shares["level"]) == {d.title for d in model.drivers.values()} | {"Region", "Plan", "Acquisition source"}
+
+
+def test_churn_is_the_metrics_own(at_demo: Path) -> None:
+    """The customer-time denominator and the metric are one definition, up to a change of plan within the month."""
+    run = cx.open_run(PERIOD)
+    churn = run.churn().set_index("level")["estimate"]
+    metric = run.measure(["churn_rate", "churn_start_cohort"])
+    rate = metric.loc[metric["metric"] == "churn_rate", "estimate"].item()
+    cohort = metric.loc[metric["metric"] == "churn_start_cohort", "estimate"].item()
+    assert churn["customer-time"] == pytest.approx(rate, rel=0.02)
+    assert churn["start cohort"] == pytest.approx(cohort, rel=0.02)
+
+
+def test_what_is_asked_wrongly_is_said(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    wrong: list[tuple[Callable[[], object], str]] = [
+        (lambda: run.drivers("delivry"), "no model of drivers is called 'delivry'; did you mean 'delivery'?"),
+        (lambda: run.drivers("delivery", months=0), "months is 0"),
+        (lambda: run.drivers("delivery", method="lgm"), "'lgm' is no method"),
+        (lambda: run.survival("plann"), "no segment is called 'plann'"),
+        (lambda: run.root_causes("delivery", against="target"), "a target has no answers"),
+        (lambda: run.say_and_do("npss"), "no metric is called 'npss'"),
+        (lambda: run.say_and_do("csat_mean"), "'csat_mean' is a mean: what customers said is told by an NPS"),
+        (lambda: run.keep("../own", results.empty), "cannot be kept under that name"),
+        (lambda: run.survival("tenure"), "hang on the period"),
+    ]
+    for ask, words in wrong:
+        with pytest.raises(UsageError) as caught:
+            ask()
+        assert words in str(caught.value)
+
+
+@pytest.fixture(scope="session")
+def answers_only(tmp_path_factory: pytest.TempPathFactory, demo_workspace: Path) -> Path:
+    """A workspace whose source brings customers and answers, and nothing else."""
+    from click.testing import CliRunner
+
+    from cxlib.cli import main
+
+    root = copy_workspace(tmp_path_factory.mktemp("answers") / "bare")
+    for name in ("costs", "exposures", "identities", "interactions", "invitations", "orders", "subscriptions"):
+        (root / "params" / "sources" / "demo" / f"{name}.sql").unlink()
+    shutil.copytree(demo_workspace / "data" / "raw", root / "data" / "raw")
+    result = CliRunner().invoke(main, ["--workspace", str(root), "ingest", "demo"])
+    assert result.exit_code == 0, result.output
+    return root
+
+
+@pytest.mark.parametrize(
+    "question", [name for name in ANSWERS if name not in ("migration", "keep", "partners", "drivers")]
+)
+def test_a_workspace_that_lacks_the_table_is_told_so(
+    answers_only: Path, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    monkeypatch.chdir(answers_only)
+    frame = ANSWERS[question](cx.open_run(PERIOD))
+    assert set(frame["status"]) == {results.UNDEFINED}
+    assert frame["note"].str.contains("no table|does not tell").all()
