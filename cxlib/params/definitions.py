@@ -167,6 +167,11 @@ def _no_column(name: str, table: str, known: Iterable[str]) -> str:
     return head + (did_you_mean(name, known) or f"; it has {', '.join(known)}")
 
 
+def check_condition(draft: Draft, entry: Entry, path: Path_, text: str, table: str, types: Types) -> None:
+    """Check one condition over the rows of a table."""
+    _expression(draft, entry, path, text, CONDITION, table, types[table])
+
+
 def check_segment(draft: Draft, entry: Entry, types: Types) -> None:
     """Check one segment's column or rules."""
     segment = entry.content

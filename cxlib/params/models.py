@@ -37,12 +37,20 @@ class Weighting(Model):
     highest: float = Field(5.0, ge=1)
 
 
+class NegativeControl(Model):
+    """Interactions that satisfaction cannot touch: where they move with it, something else is behind both."""
+
+    title: Name
+    when: Name
+
+
 class Worth(Model):
     """How money of the future is counted: what of a sale is earned, and what a year's delay takes off."""
 
     margin: Annotated[float | None, Null] = Field(None, gt=0, le=1)  # share of an amount; default: amount less cost
     discount_rate: float = Field(0.1, ge=0, lt=1)  # a year
     horizon_months: int = Field(12, ge=1, le=120)
+    negative_control: NegativeControl | None = None
 
 
 class Workspace(Model):

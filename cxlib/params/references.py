@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cxlib.contract import TABLES, TYPES
 from cxlib.errors import did_you_mean
-from cxlib.params.definitions import check_drivers, check_metric, check_segment, known_types
+from cxlib.params.definitions import check_condition, check_drivers, check_metric, check_segment, known_types
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
 from cxlib.params.models import Driver, File
@@ -29,6 +29,7 @@ def check_references(draft: Draft, known_columns: Mapping[str, Iterable[str]]) -
     types = known_types(attributes, known_columns)
     if workspace and workspace.content:
         _workspace(draft, workspace)
+        _worth(draft, workspace, types)
     for name, check in _CHECKS.items():
         for entry in draft.folders[name].values():
             if entry.content is not None:
@@ -102,6 +103,14 @@ def _workspace(draft: Draft, entry: Entry) -> None:
 def _weighting(draft: Draft, entry: Entry) -> None:
     """Check that surveys are weighted by segments of customers: nothing else has a population."""
     _of_customers(draft, entry, ("weighting", "segments"), entry.content.weighting.segments, "carry weights")
+
+
+def _worth(draft: Draft, entry: Entry, types: Types) -> None:
+    """Check the condition of what satisfaction cannot touch."""
+    control = entry.content.worth.negative_control if entry.content.worth else None
+    if control is not None and control.when:
+        path: Path_ = ("worth", "negative_control", "when")
+        check_condition(draft, entry, path, control.when, "interactions", types)
 
 
 def _of_customers(draft: Draft, entry: Entry, key: Path_, names: Iterable[str] | None, use: str) -> None:

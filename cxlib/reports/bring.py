@@ -163,8 +163,9 @@ def panel(inputs: Inputs, metric: Metric, periods: Sequence[Period], segments: S
     -------
     pandas.DataFrame
         `customer_id`, `period` (its label), `satisfaction` (mean of the answers, missing without one), `spend`,
-        `orders`, `visits`, `churned` (the subscription ended in the period); a row for each period at whose start the
-        customer subscribed, or knew us where nobody subscribes. What the workspace cannot tell is missing.
+        `churned` (the subscription ended in the period), and the negative control by its title; a row for each period
+        at whose start the customer subscribed, or knew us where nobody subscribes. What a workspace cannot tell is not
+        there.
     """
     from cxlib.analysis import extracts
 
@@ -173,8 +174,10 @@ def panel(inputs: Inputs, metric: Metric, periods: Sequence[Period], segments: S
     said = said.groupby([CUSTOMER, "period"], as_index=False).agg(satisfaction=("y", "mean"), answers=("y", "size"))
     found = _present(inputs, periods, segments)
     found = found[found[CUSTOMER].isin(said[CUSTOMER])].merge(said, "left", [CUSTOMER, "period"])
-    asked = {"spend": ("orders", "ordered_at", "amount", ""), "orders": ("orders", "ordered_at", "1", ""),
-             "visits": ("interactions", "started_at", "1", "kind == 'visit'")}  # fmt: skip
+    asked = {"spend": ("orders", "ordered_at", "amount", "")}
+    control = inputs.context.workspace.worth.negative_control
+    if control is not None:
+        asked[control.title] = ("interactions", "started_at", "1", control.when)
     for name, (table, time, value, kept) in asked.items():
         if table not in tables:
             continue

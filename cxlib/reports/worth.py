@@ -14,6 +14,7 @@ from cxlib.params.models import Metric, Segment
 from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
 
+_PER = {"nps": 10.0}  # how many points of a score an effect is told for
 _LEFT = "has left"
 _WEEKS = 52.1775 / 12  # of a month
 
@@ -75,7 +76,7 @@ def held_out(inputs: Inputs, months: int, seed: int) -> pd.DataFrame:
 
 def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segment]) -> pd.DataFrame:
     """Return what a point more of a score is worth in money; see `Run.worth_of_a_point`."""
-    settings = inputs.context.workspace.worth
+    points, settings = _PER.get(metric.kind, 1.0), inputs.context.workspace.worth
 
     def make() -> pd.DataFrame:
         from cxlib.analysis import value
@@ -83,25 +84,35 @@ def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segme
         panel = bring.panel(inputs, metric, bring.own(inputs).last(months), segments)
         if "spend" not in panel:
             raise Undefined("this workspace has no table 'orders'")
-        controls = [name for name in ("visits",) if name in panel]
-        how: dict[str, Any] = {"negative_control": controls, **bring.how(inputs)}
-        spent = value.link(panel, **how)
-        parts, churned, here = [_graded(value.evidence(spent), spent)], None, panel["period"] == bring.own(inputs).label
-        if panel["churned"].notna().any():
-            titles = [segment.title for segment in segments]
-            left = value.link_churn(panel, segments=titles, **how)
-            parts.append(_graded(value.evidence(left), left))
-            churned = value.fit_churn(panel, segments=titles)
-        margin = _bought(inputs).margin
+        titles = [segment.title for segment in segments]
+        leaves = panel["churned"].notna().any()
         total = value.worth(
-            value.fit_link(panel), churned, customers=float(_present(inputs, here.sum())),
-            horizon=settings.horizon_months, margin=margin, metric="worth_of_a_point",
-            confidence=bring.how(inputs)["confidence"],
+            value.fit_link(panel, per=points),
+            value.fit_churn(panel, segments=titles, per=points) if leaves else None,
+            customers=float(_present(inputs)), horizon=settings.horizon_months, margin=_bought(inputs).margin,
+            metric="worth_of_a_point", confidence=inputs.context.workspace.confidence,
         )  # fmt: skip
-        return results.concat([*parts, total])
+        return results.concat([*_links(inputs, panel, titles if leaves else None, points), total])
 
     parts = [metric.model_dump_json(), str(months), *(s.model_dump_json() for s in segments), *_key(inputs)]
     return inputs.answer("worth_of_a_point", parts, make)
+
+
+def _links(inputs: Inputs, panel: pd.DataFrame, titles: list[str] | None, points: float) -> list[pd.DataFrame]:
+    """Return what a point goes with in spending, and where `titles` are given in leaving, with its checks."""
+    from cxlib.analysis import value
+
+    control = inputs.context.workspace.worth.negative_control
+    known = [control.title] if control is not None and control.title in panel else []
+    how: dict[str, Any] = {"negative_control": known, "per": points, **bring.how(inputs)}
+    if titles is None:
+        left = results.frame(
+            metric="churned", level="satisfaction", at="1", comparison="relative", against="a point less",
+            status=results.UNDEFINED, note="nobody was seen to leave",
+        )  # fmt: skip
+    else:
+        left = value.link_churn(panel, segments=titles, **how)
+    return [_graded(value.evidence(one), one) for one in (value.link(panel, **how), left)]
 
 
 def _bought(inputs: Inputs) -> Bought:
@@ -122,10 +133,9 @@ def _groups(inputs: Inputs, by: Segment | None, customers: pd.Index) -> pd.Serie
     return found if len(found.unique()) > 1 else None
 
 
-def _present(inputs: Inputs, otherwise: int) -> int:
+def _present(inputs: Inputs) -> int:
     """Return how many customers there are at the end of the period."""
-    tables = inputs.store().tables
-    return len(bring.levels(inputs, bring.own(inputs), [])) if "customers" in tables else otherwise
+    return len(bring.levels(inputs, bring.own(inputs), []))
 
 
 def _graded(grade: Any, found: pd.DataFrame) -> pd.DataFrame:
