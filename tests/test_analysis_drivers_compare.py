@@ -185,3 +185,17 @@ class TestCompare:
             frame = drivers.compare(derived=frames[0], experimental=frames[1], rng=rng)
             false += (frame["note"] != "").any()
         assert false / times < 0.05
+
+
+def test_a_source_that_knows_one_driver_does_not_keep_the_others_from_being_ranked() -> None:
+    """Two drivers are named in comments, one was in an experiment, seven were measured: the two are ranked."""
+    known = {"derived": list("abcdefg"), "stated": ["a", "b"], "experimental": ["a"]}
+    frames = {
+        name: results.frame(level=levels, estimate=np.arange(1.0, len(levels) + 1), std_error=0.01, n=99.0)
+        for name, levels in known.items()
+    }
+    found = drivers.compare(**frames)
+    ranked = found[found["metric"] == "rank"]
+    assert set(ranked["at"]) == {"stated", "derived"}
+    assert set(ranked["level"]) == {"a", "b"}
+    assert (found["at"] == "experimental").sum() == 1  # told, not ranked

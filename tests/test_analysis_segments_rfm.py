@@ -71,6 +71,17 @@ class TestByHand:
             "a": "loyal", "b": "big spenders", "c": "hibernating", "d": "about to sleep", "e": "cannot lose",
         }  # fmt: skip
 
+    @pytest.mark.parametrize("engine", [False, True])
+    def test_nobody_who_bought_once_is_loyal(self, engine: bool) -> None:
+        """Equal bins give f = 1 to 5 to ten customers with one order each; their names do not follow."""
+        once = orders([(f"c{day:02}", f"2026-10-{day:02}", 10.0 * day) for day in range(1, 11)])
+        found = in_engine(once, AS_OF) if engine else segments.rfm(once, AS_OF)
+        assert set(found["f"]) == {1, 2, 3, 4, 5}
+        assert found["group"].to_dict() == {
+            **dict.fromkeys(["c01", "c02", "c03", "c04"], "lost"), **dict.fromkeys(["c05", "c06"], "about to sleep"),
+            **dict.fromkeys(["c07", "c08", "c09", "c10"], "big spenders"),
+        }  # fmt: skip
+
     def test_orders_after_the_day_are_not_looked_at(self) -> None:
         later = orders([("a", "2026-11-01", 900.0), ("z", "2026-11-01 00:00:00.000001", 900.0)])
         pd.testing.assert_frame_equal(segments.rfm(pd.concat([FIVE, later]), AS_OF), segments.rfm(FIVE, AS_OF))

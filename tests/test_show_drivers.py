@@ -242,7 +242,9 @@ class TestCompared:
         assert "Kendall's tau, from −1 to +1): stated and derived −1.00" in said
         assert "waiting time: stated rank 3 (sure), derived rank 1 (sure); matters more than customers say" in alt
         table = importance_compared_table(frame, names=NAMES)
-        assert "What customers say" in table
+        assert "Customers say it matters" in table
+        assert "3.00" in table
+        assert "rank 3, sure" in table
         assert "matters more than customers say (stated 3, derived 1)" in table
 
     def test_one_experiment_stands_beside_the_ranks(self, rng: np.random.Generator) -> None:
@@ -251,7 +253,9 @@ class TestCompared:
         fig = importance_compared(frame)
         assert "experiment +0.40 (+0.20 to +0.60)" in words(fig)
         assert "experiment +0.40 (+0.20 to +0.60)" in canvas.alt_text(fig)
-        assert "experiment +0.40" in importance_compared_table(frame)
+        table = importance_compared_table(frame)
+        assert "Experiments: points" in table
+        assert "+0.40" in table
 
     def test_agreement(self) -> None:
         one = results.frame(level=["a", "b"], estimate=[1.0, 2.0], std_error=0.01, n=99.0)

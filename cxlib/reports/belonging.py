@@ -76,8 +76,8 @@ def moved(inputs: Inputs, segment: Segment | None, against: Period, bins: int) -
         before, after = (_levels(inputs, segment, period, bins) for period in (against, bring.own(inputs)))
         name, how = segment.id if segment else RFM, bring.how(inputs)
         moves = segments.migration(before, after, segment=name, **how)
-        tests = segments.stationarity(before, after)
-        return results.concat([moves, results.label(tests, segment=name)])
+        tests = segments.stationarity(before, after, min_n=how["min_n"])
+        return results.label(results.concat([moves, tests]), segment=name, at=against.label)
 
     words = segment.model_dump_json() if segment else f"{RFM} {bins}"
     return inputs.answer("migration", [words, against.label, *bring.limits(inputs)], make)

@@ -28,11 +28,11 @@ def driven(inputs: Inputs, model: DriverModel, months: int, method: str, seed: i
 
         answers = _answers(inputs, model, bring.own(inputs).last(months))
         names, how = _names(inputs, model), _how(inputs, seed)
-        fit = drivers.fit(answers, _title(inputs, model), names, method=method, cluster=bring.CUSTOMER, **how)
+        fit = drivers.fit(answers, model.title, names, method=method, cluster=bring.CUSTOMER, **how)
         outcome, points = _scored(inputs, model, answers)
         effects = drivers.effects(answers, outcome, names, points=points, cluster=bring.CUSTOMER, **_how(inputs, seed))
         found = [fit.importance(), fit.ranks(), fit.explained(), effects, _performance(inputs, model, answers)]
-        return _about(inputs, results.concat(found), model)
+        return _about(results.concat(found), model)
 
     return inputs.answer("drivers", [*_key(inputs, model), str(months), method, str(seed)], make)
 
@@ -44,14 +44,12 @@ def evidence(inputs: Inputs, model: DriverModel, months: int, seed: int) -> pd.D
         from cxlib.analysis import drivers
 
         answers = _answers(inputs, model, bring.own(inputs).last(months), comments=True)
-        fit = drivers.fit(
-            answers, _title(inputs, model), _names(inputs, model), cluster=bring.CUSTOMER, **_how(inputs, seed)
-        )
+        fit = drivers.fit(answers, model.title, _names(inputs, model), cluster=bring.CUSTOMER, **_how(inputs, seed))
         said, tried = _stated(inputs, model, answers), _tried(inputs, model)
         if said is None and tried is None:
             raise Undefined("no driver of this model has a theme that comments name, or an experiment")
         found = drivers.compare(said, fit, tried, confidence=inputs.context.workspace.confidence)
-        return _about(inputs, found, model)
+        return _about(found, model)
 
     parts = [*_key(inputs, model), str(months), str(seed)]
     parts += [theme.model_dump_json() for theme in inputs.context.themes.values()]
@@ -72,10 +70,10 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
         leaves = {driver.title: driver.leaf for driver in model.drivers.values()}
         leaves |= {about.segments[name].title: "mix" for name in model.segments}
         found = drivers.root_causes(
-            earlier, after, _title(inputs, model), _names(inputs, model), leaves, cluster=bring.CUSTOMER,
+            earlier, after, model.title, _names(inputs, model), leaves, cluster=bring.CUSTOMER,
             labels=(against.label, bring.own(inputs).label), **_how(inputs, seed),
         )  # fmt: skip
-        return _about(inputs, found.assign(at=f"{months} {_PLURALS[against.kind]}"), model)
+        return _about(found.assign(at=f"{months} {_PLURALS[against.kind]}"), model)
 
     parts = [*_key(inputs, model), str(months), against.label, str(seed)]
     return inputs.answer("root_causes", parts, make)
@@ -83,17 +81,13 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
 
 def _answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], *, comments: bool = False) -> pd.DataFrame:
     """Return the answers with the outcome under its title: notes name it."""
-    return bring.answers(inputs, model, periods, comments).rename(columns={"y": _title(inputs, model)})
+    return bring.answers(inputs, model, periods, comments).rename(columns={"y": model.title})
 
 
-def _title(inputs: Inputs, model: DriverModel) -> str:
-    return inputs.context.metrics[model.outcome].title
-
-
-def _about(inputs: Inputs, found: pd.DataFrame, model: DriverModel) -> pd.DataFrame:
-    """Name the outcome by its id where rows say what they are about."""
-    names = {_title(inputs, model): model.outcome, bring.SCORE: model.outcome}
-    return results.conform(found.assign(metric=found["metric"].replace(names), against=found["against"].replace(names)))
+def _about(found: pd.DataFrame, model: DriverModel) -> pd.DataFrame:
+    """Name the outcome by its id where rows are of it; what is explained keeps the model's title."""
+    names = {model.title: model.outcome, bring.SCORE: model.outcome}
+    return results.conform(found.assign(metric=found["metric"].replace(names)))
 
 
 def _stated(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.DataFrame | None:
@@ -167,7 +161,7 @@ def _performance(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> p
 def _scored(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> tuple[str, str]:
     """Return the column that an ordered logit explains, and what its levels are worth."""
     metric = inputs.context.metrics[model.outcome]
-    return (bring.SCORE, "nps") if metric.kind == "nps" and bring.SCORE in answers else (metric.title, "score")
+    return (bring.SCORE, "nps") if metric.kind == "nps" and bring.SCORE in answers else (model.title, "score")
 
 
 def _names(inputs: Inputs, model: DriverModel) -> list[str]:

@@ -92,7 +92,8 @@ def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segme
             customers=float(_present(inputs)), horizon=settings.horizon_months, margin=_bought(inputs).margin,
             metric="worth_of_a_point", confidence=inputs.context.workspace.confidence,
         )  # fmt: skip
-        return results.concat([*_links(inputs, panel, titles if leaves else None, points), total])
+        told = total.assign(method=total["method"].str.replace("periods", f"{bring.own(inputs).kind}s"))
+        return results.concat([*_links(inputs, panel, titles if leaves else None, points), told])
 
     parts = [metric.model_dump_json(), str(months), *(s.model_dump_json() for s in segments), *_key(inputs)]
     return inputs.answer("worth_of_a_point", parts, make)

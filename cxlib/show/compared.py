@@ -17,6 +17,9 @@ from cxlib.show.formats import formatting
 from cxlib.show.markup import Cell, Html
 
 _SOURCES = {"stated": "What customers say", "derived": "What goes with the outcome", "experimental": "Experiments"}
+_HEADS = {
+    "stated": "Customers say it matters", "derived": "Goes with the outcome", "experimental": "Experiments: points",
+}  # fmt: skip
 _LINE, _TOP, _LEFT, _WIDE = 0.34, 0.42, 2.5, 1.55  # inches: a rank's height, where the columns begin, between two
 _BARS = 12  # drivers; of more, only those that disagree have their bars drawn
 
@@ -67,7 +70,7 @@ def importance_compared(
 def importance_compared_table(
     frame: pd.DataFrame, *, names: Names = None, title: str | None = None, locale: str | None = None
 ) -> Html:
-    """One row a driver: its rank and the ranks it may have in each source, and what their disagreement means.
+    """One row a driver: its importance in each source with interval and rank, and what disagreement means.
 
     Parameters
     ----------
@@ -76,22 +79,49 @@ def importance_compared_table(
     title
         Heading; default the finding.
     """
-    ranks, sources, order = _ranks(frame)
-    if not ranks:
-        return markup.nothing(title or "Importance", why(frame, "the frame holds no ranks of several sources"))
+    values = {(row["at"], row["level"]): row for row in _values(frame)}
+    if not values:
+        return markup.nothing(title or "Importance", why(frame, "the frame holds no importance"))
+    ranks, sources, _ = _ranks(frame)
+    shown = [source for source in _SOURCES if any(at == source for at, _ in values)]
+    order = sorted({name for _, name in values}, key=lambda name: _first(values, name))
     notes = {name: _note(ranks, sources, name) for name in order}
-    columns: dict[str, list[Cell]] = {}
-    for source in sources:
-        cells = [ranks[source, name] for name in order]
-        columns[_SOURCES[source]] = [Cell(f"{row['estimate']:.0f}{markup.small(_may(row))}") for row in cells]
-    tried = _tried(frame, sources, locale)
-    if tried:
-        columns[_SOURCES["experimental"]] = [markup.text_cell(tried.get(name, "")) for name in order]
+    columns: dict[str, list[Cell]] = {
+        _HEADS[source]: [_value(values.get((source, name)), ranks.get((source, name)), locale) for name in order]
+        for source in shown
+    }
     columns["To know"] = [markup.text_cell(notes[name]) for name in order]
-    heading = title or _sentence(order, notes, sources, names)
+    heading = title or (_sentence(order, notes, sources, names) if ranks else "What customers say, and what shows")
     body = markup.table(columns, ["Driver"], [(named(name, names),) for name in order])
-    methods = dict.fromkeys(frame.loc[frame["metric"] == "importance", "method"])
-    return markup.figure(heading, body, [escape(one) for one in methods if one], _tau(frame, locale))
+    methods = dict.fromkeys(row["method"] for row in values.values() if row["method"])
+    return markup.figure(heading, body, [escape(one) for one in methods], _tau(frame, locale))
+
+
+def _values(frame: pd.DataFrame) -> list[rows.Row]:
+    """Return the importance of each driver in each source."""
+    mine = frame[(frame["metric"] == "importance") & (frame["at"] != "") & (frame["status"] == results.OK)]
+    return [{str(key): value for key, value in row.items()} for row in mine.to_dict("records")]
+
+
+def _first(values: Mapping[tuple[str, str], rows.Row], name: str) -> tuple[float, str]:
+    """Order drivers by what goes with the outcome; those that nothing is known of last."""
+    row = values.get(("derived", name))
+    return (-row["estimate"] if row else 1.0, name)
+
+
+def _value(row: rows.Row | None, rank: rows.Row | None, locale: str | None) -> Cell:
+    """Return an importance with its interval and its rank: shares in percent, effects in points of the outcome."""
+    if row is None:
+        return Cell("")
+    form, share = formatting(None, locale), row["at"] == "derived" or "Wilson" in row["method"]
+    sign = row["at"] == "experimental"
+    value, low, high = (
+        form.value(row[end], "percent") if share else form.number(row[end], 2, sign=sign)
+        for end in ("estimate", "conf_low", "conf_high")
+    )
+    told = f"{low.removesuffix(' %') if share else low} to {high}"
+    place = f"rank {rank['estimate']:.0f}, {_may(rank)}" if rank else ""
+    return Cell(f"{escape(value)}{markup.small(told)}{markup.small(place) if place else ''}")
 
 
 def _ranks(frame: pd.DataFrame) -> tuple[dict[tuple[str, str], rows.Row], list[str], list[str]]:
@@ -109,9 +139,8 @@ def _ranks(frame: pd.DataFrame) -> tuple[dict[tuple[str, str], rows.Row], list[s
 
 def _note(ranks: Mapping[tuple[str, str], rows.Row], sources: Sequence[str], name: str) -> str:
     """Return the words of a driver's disagreements, each pair of sources once."""
-    return "; ".join(
-        dict.fromkeys(part for source in sources[:-1] for part in ranks[source, name]["note"].split("; ") if part)
-    )
+    mine = [ranks[source, name]["note"] for source in sources[:-1] if (source, name) in ranks]
+    return "; ".join(dict.fromkeys(part for note in mine for part in note.split("; ") if part))
 
 
 def _sentence(order: Sequence[str], notes: Mapping[str, str], sources: Sequence[str], names: Names) -> str:

@@ -11,6 +11,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from cxlib.analysis.segments.migration import GONE, NEW
+from cxlib.periods import Period
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import LINE, SMALL, Chart, Sheet, nothing, themed, width_of, wrap
 from cxlib.show.formats import Format, formatting, missing_words, shortened
@@ -39,7 +40,7 @@ class Flow(NamedTuple):
 @themed
 def flows(
     frame: pd.DataFrame,
-    labels: tuple[str, str] = ("Before", "After"),
+    labels: tuple[str, str] | None = None,
     *,
     finding: str | None = None,
     currency: str | None = None,
@@ -52,11 +53,11 @@ def flows(
     frame
         Result frame of `segments.migration`.
     labels
-        What stands above the two sides, say the months.
+        What stands above the two sides; default the two periods, where the frame tells them.
     finding, currency, locale
         As in `small_multiples`.
     """
-    mine, form = _known(frame), formatting(currency, locale)
+    mine, form, labels = _known(frame), formatting(currency, locale), labels or _periods(frame)
     moves = [flow for flow in _flows(mine) if flow.people > 0]
     if not moves:
         return nothing(rows.why_not(frame, "the frame holds no moves that may be shown"), finding)
@@ -101,6 +102,13 @@ def transitions_table(
     columns["Customers"] = [Cell("" if n is None or n != n else form.count(n)) for n in counts.values()]
     body = markup.table(columns, ["From"], [(origin,) for origin in origins])
     return markup.figure(title or _most(known, _flows(known), form), body, [], _note(mine))
+
+
+def _periods(frame: pd.DataFrame) -> tuple[str, str]:
+    """Return the names of the two periods of a run's frame, whose `at` is the first."""
+    told = [(row.at, row.period) for row in frame.loc[frame["metric"] == METRIC, ["at", "period"]].itertuples()]
+    first, last = told[0] if told else ("", "")
+    return (Period.parse(first).title, Period.parse(last).title) if first and last else ("Before", "After")
 
 
 def _known(frame: pd.DataFrame) -> pd.DataFrame:

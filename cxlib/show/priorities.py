@@ -18,6 +18,9 @@ from cxlib.show.formats import Format, formatting, shortened
 _LINE = 0.31  # inches of a line of the list
 
 
+_SCALED = "0 is the worst value, 100 the best"
+
+
 @themed
 def importance_performance(
     frame: pd.DataFrame,
@@ -58,7 +61,8 @@ def importance_performance(
         _listed(sheet, number, named(name, names), matter[name], going[name], corner[name], form)
         told.append(_both(named(name, names), matter[name], going[name], corner[name], form))
     _numbered(axes, [(going[name]["estimate"], 100 * matter[name]["estimate"]) for name in drawn])
-    axes.set_xlabel("Performance: mean of the answers (better →)", fontsize=8)
+    scaled = all("0 to 100" in going[name]["method"] for name in drawn)
+    axes.set_xlabel(f"Performance: {_SCALED if scaled else 'mean of the answers'} (better →)", fontsize=8)
     axes.set_ylabel(f"Importance: percent of the variance of {shortened(outcome, 30)}", fontsize=8)
     return sheet.done(f"{title}. {about} {' '.join(told)}")
 

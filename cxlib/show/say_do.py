@@ -192,12 +192,15 @@ def _blocks(frame: pd.DataFrame, titles: Mapping[str, str], units: Mapping[str, 
         first = next((row["against"] for row in changes.values()), levels[0]["level"] if levels else "")
         levels.sort(key=lambda row: (row["level"] != first, _ORDER.get(row["level"], 9), row["level"]))
         share = any("wilson" in row["method"] for row in levels)
-        unit = units.get(name, "percent" if share else "count")
+        unit = units.get(name, _UNITS.get(name, "percent" if share else "count"))
         lines = [(row["level"], row, changes.get(row["level"])) for row in levels]
-        found.append({"title": titles.get(name, plain(name)), "unit": unit, "rows": lines})
+        found.append({"title": titles.get(name, _TITLES.get(name, plain(name))), "unit": unit, "rows": lines})
     return found
 
 
+# What the analysis calls its usual outcomes.
+_TITLES = {"churned": "left", "spend": "spent", "referrals": "recommendations made"}
+_UNITS = {"spend": "money"}
 _ORDER = {"promoter": 0, "passive": 1, "detractor": 2}
 
 

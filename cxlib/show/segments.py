@@ -19,6 +19,8 @@ from cxlib.show.formats import Format, formatting, missing_words, shortened
 from cxlib.show.markup import Cell, Html
 
 SHARE, WORTH, VERDICT = "segment_share", "value_share", "clusters"
+# What `segments.rfm` tells of a customer.
+_TITLES = {"recency": "days since the last order", "frequency": "orders", "monetary": "spent"}
 _LEFT, _RIGHT, _TOP, _LINE = 2.9, 6.9, 0.1, 0.36  # inches
 _MOST, _FEATURES, _NEAR, _FAR = 25, 12, 1.2, 3.0
 _SIZES_READ = "Bar: share of the customers who have a segment; line: interval."
@@ -91,7 +93,7 @@ def segment_profile(
     sheet = Sheet(finding or _apart_most(shares), told, len(drawn) * high + _TOP + 0.45)
     reach = _reach([book[row["level"], name] for row in drawn for name in names])
     for place, row in enumerate(drawn):
-        lines = [(titles or {}).get(name, plain(name)) for name in names], [book[row["level"], name] for name in names]
+        lines = [_title(name, titles) for name in names], [book[row["level"], name] for name in names]
         _panel(sheet, row, lines, (_TOP + place * high, high - 0.14), reach, form, last=place == len(drawn) - 1)
     return sheet.done(_profile_alt(sheet.figure.finding, drawn, names, book, form))
 
@@ -127,10 +129,15 @@ def profile_table(
     if worth:
         columns["Share of value"] = [_cell(worth.get(row["level"]), form, percent=True) for row in shares]
     for name in dict.fromkeys(means["metric"]):
-        head = f"{(titles or {}).get(name, plain(name))}, mean"
-        columns[head.capitalize()] = [_cell(book.get((row["level"], name)), form) for row in shares]
+        head = f"{_title(name, titles)}, mean"
+        columns[head[0].upper() + head[1:]] = [_cell(book.get((row["level"], name)), form) for row in shares]
     body = markup.table(columns, ["Segment"], [(row["level"],) for row in shares])
     return markup.figure(title or _apart_most(shares), body)
+
+
+def _title(name: str, titles: Mapping[str, str] | None) -> str:
+    """Return what a feature is called."""
+    return (titles or {}).get(name) or _TITLES.get(name) or plain(name)
 
 
 def _shares(frame: pd.DataFrame) -> list[rows.Row]:

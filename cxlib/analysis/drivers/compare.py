@@ -113,9 +113,17 @@ def _rows(name: str, given: DriverFit | pd.DataFrame) -> pd.DataFrame:
 
 
 def _ranking(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Return the sources that are ranked: those that know at least half as many drivers as the one that knows most."""
+    """Return the sources that are ranked: those that know at least half as many drivers as the one that knows most.
+
+    Where that leaves one alone, the one that knows fewest is left out until the others share two drivers.
+    """
     known = {name: len(_shared({name: one})) for name, one in frames.items()}
-    return {name: one for name, one in frames.items() if known[name] and 2 * known[name] >= max(known.values())}
+    chosen = {name: one for name, one in frames.items() if known[name] and 2 * known[name] >= max(known.values())}
+    if len(chosen) < 2:
+        chosen = {name: one for name, one in frames.items() if known[name]}
+        while len(chosen) > 1 and len(_shared(chosen)) < 2:
+            chosen.pop(min(chosen, key=lambda name: known[name]))
+    return chosen
 
 
 def _shared(frames: Mapping[str, pd.DataFrame]) -> list[str]:

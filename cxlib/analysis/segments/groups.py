@@ -1,7 +1,8 @@
 """Names for the cells of recency, frequency and monetary value, whatever the number of bins.
 
 A score of s out of b is low where (s - 1/2) / b is at most 0.4, high where it is above 0.6, else in the middle: of five
-bins 1 and 2 are low, 3 is in the middle, 4 and 5 are high. The first rule that holds gives the name:
+bins 1 and 2 are low, 3 is in the middle, 4 and 5 are high. Who bought once bought seldom, whatever score f equal bins
+give: it is low. The first rule that holds gives the name:
 
     champions        lately, often, much                r, f and m high
     loyal            often, not long ago                f high, r high or middle
@@ -55,6 +56,7 @@ RULES: tuple[Rule, ...] = (
     Rule("at risk", _ANY, _ANY, _HIGH),
     Rule("hibernating", _ANY, _MIDDLE, _ANY),
 )
+ONCE = 1  # order: no habit yet
 LAST = "lost"
 GROUPS: tuple[str, ...] = (*dict.fromkeys(rule.name for rule in RULES), LAST)
 

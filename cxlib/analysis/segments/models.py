@@ -49,9 +49,14 @@ def resampled(rows: Numbers, labels: np.ndarray, k: int, fit: Fit, samples: int,
 
 
 def _quietly(model, rows: Numbers):  # type: ignore[no-untyped-def]
-    """Fit; what has not converged is told by its instability, not by a warning."""
-    from sklearn.exceptions import ConvergenceWarning
+    """Fit; what has not converged is told by its instability, not by a warning.
 
-    with warnings.catch_warnings():
+    On one thread: sums of few rows gain nothing from more, and on a busy machine threads that wait for each other make
+    it fifty times slower.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(rows)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxlib.analysis.segments import door
-from cxlib.analysis.segments.groups import HIGH, LAST, LOW, MIDDLE, RULES, limits
+from cxlib.analysis.segments.groups import HIGH, LAST, LOW, MIDDLE, ONCE, RULES, limits
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -67,7 +67,7 @@ def rfm(
     -----
     Hughes, Strategic Database Marketing (1994), independent quintiles. Groups: `groups`, for any number of bins.
     Where most bought only once, bins of equal size cut them by when they bought: f says little then, look at
-    `frequency` itself.
+    `frequency` itself. Groups do: nobody who bought once is called loyal.
     Engines that sort text by a language's rules may break the very last ties, of customers alike in all three, another
     way.
     """
@@ -105,10 +105,11 @@ def _scored(found: pd.DataFrame, bins: int) -> pd.DataFrame:
         "m": _ntile((paid, often, last), bins),
     }
     low, high = limits(bins)
-    bands = [np.where(score <= low, LOW, np.where(score >= high, HIGH, MIDDLE)) for score in scores.values()]
+    bands = {name: np.where(score <= low, LOW, np.where(score >= high, HIGH, MIDDLE)) for name, score in scores.items()}
+    bands["f"] = np.where(often <= ONCE, LOW, bands["f"])
     group = np.full(len(found), LAST, dtype=object)
     for rule in reversed(RULES):
-        group[rule.holds(*bands)] = rule.name
+        group[rule.holds(**bands)] = rule.name
     out = found[["recency", "frequency"]].assign(monetary=paid / _UNIT, **scores)
     return out.assign(group=pd.Series(group, index=out.index, dtype="str"))
 
@@ -149,10 +150,9 @@ def _scored_there(found: ir.Table, customer: str, bins: int) -> ir.Table:
     orders = {"r": [last, often, paid, who], "f": [often, last, paid, who], "m": [paid, often, last, who]}
     scored = found.mutate(**{name: ibis.ntile(bins).over(order_by=keys) + 1 for name, keys in orders.items()})
     low, high = limits(bins)
-    bands = [
-        ibis.cases((scored[name] <= low, LOW), (scored[name] >= high, HIGH), else_=MIDDLE) for name in ("r", "f", "m")
-    ]
-    group = ibis.cases(*((rule.holds(*bands), rule.name) for rule in RULES), else_=LAST)
+    bands = {name: ibis.cases((scored[name] <= low, LOW), (scored[name] >= high, HIGH), else_=MIDDLE) for name in orders}
+    bands["f"] = ibis.ifelse(scored.frequency <= ONCE, LOW, bands["f"])
+    group = ibis.cases(*((rule.holds(**bands), rule.name) for rule in RULES), else_=LAST)
     return scored.select(
         **{customer: scored.who},
         recency=scored.recency,

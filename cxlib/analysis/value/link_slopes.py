@@ -287,8 +287,9 @@ class _Moments:
         rows = (self.z @ lever[:, :p].T + self.weight[:, None] * periods) * parts[0][:, None]
         noise = theta[0] * self.shared * parts[1] * parts[3]
         rows += np.outer(self.noise * noise, lever[:, 0])
-        found = np.column_stack([np.bincount(self.used.who, row, self.used.customers) for row in rows.T])
-        return -(found + np.outer(self.doubt, lever[:, 0] * noise.sum()))
+        who, size = self.used.who, self.used.customers
+        sums = [np.bincount(who, weights=row, minlength=size).astype(np.float64) for row in rows.T]
+        return -(np.column_stack(sums) + np.outer(self.doubt, lever[:, 0] * noise.sum()))
 
     def reliability(self, theta: Numbers) -> tuple[float, Numbers]:
         """Return the share of what tells the slope that is no noise, and each customer's influence on it."""
