@@ -214,7 +214,7 @@ class TestFit:
             segments.cluster(features.assign(f0=features["f0"].where(np.arange(50) < 10)))
         with pytest.raises(UsageError, match="50 rows are of a customer"):
             segments.cluster(pd.concat([features, features]))
-        with pytest.raises(UsageError, match="f0 has 50 values that are no number"):
+        with pytest.raises(UsageError, match="f0 is no number in 50 rows"):
             segments.cluster(features.assign(f0="x"))
         with pytest.raises(UsageError, match="k 0 is no whole number"):
             segments.cluster(features, k=0)

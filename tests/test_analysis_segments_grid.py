@@ -104,5 +104,5 @@ class TestGrid:
             segments.grid(people.assign(said="4 x 4"), "spent", "said")
         with pytest.raises(UsageError, match="no customer has both"):
             segments.grid(people.assign(said=None), "spent", "said")
-        with pytest.raises(UsageError, match="said has 600 values that are no number"):
+        with pytest.raises(UsageError, match="said is no number in 600 rows"):
             segments.grid(people, "spent", "said", outcome="said")

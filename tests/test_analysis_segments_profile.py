@@ -142,7 +142,7 @@ class TestProfile:
         features, labels = people
         with pytest.raises(UsageError, match="10 labelled customers are not among the features"):
             segments.profile(features[10:], labels)
-        with pytest.raises(UsageError, match="orders has 400 values that are no number"):
+        with pytest.raises(UsageError, match="orders is no number in 400 rows"):
             segments.profile(features.assign(orders="many"), labels)
         with pytest.raises(UsageError, match="confidence"):
             segments.profile(features, labels, confidence=95)

@@ -145,11 +145,11 @@ class TestRefusals:
     def test_dates_that_are_numbers_or_could_be_two_dates(self) -> None:
         with pytest.raises(UsageError, match="holds numbers, not dates"):
             segments.rfm(FIVE.assign(ordered_at=19970101), AS_OF)
-        with pytest.raises(UsageError, match="11 values that are no date, the first '01/02/2026'"):
+        with pytest.raises(UsageError, match="is no date in 11 rows, the first '01/02/2026'"):
             segments.rfm(FIVE.assign(ordered_at="01/02/2026"), AS_OF)
 
     def test_amounts_that_are_none(self) -> None:
-        with pytest.raises(UsageError, match="amount has 11 values that are no number, the first '12,50'"):
+        with pytest.raises(UsageError, match="amount is no number in 11 rows, the first '12,50'"):
             segments.rfm(FIVE.assign(amount="12,50"), AS_OF)
 
 

@@ -6,7 +6,6 @@ One wording for all: what is wrong, which column, in how many rows, the first va
 from __future__ import annotations
 
 import datetime as dt
-import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 WRITE_NUMBERS = "Numbers as text are written as 12.50; what is missing is left out."
 WRITE_DATES = "Write dates as 2026-10-31 or 2026-10-31 17:05:00."
-_MOST_NAMED = 20
+_MOST_NAMED, _LONGEST = 20, 60
 _NOT_NUMBERS = {
     **dict.fromkeys(("timedelta64", "timedelta"), "time spans: divide them by their unit, pd.Timedelta(days=1)"),
     **dict.fromkeys(("datetime64", "datetime", "date"), "dates: count the days since one of them"),
@@ -228,8 +227,9 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
 def in_rows(name: str, what: str, wrong: Mask, given: pd.Series) -> str:
     """Return `amount is no number in 3 rows, the first 'ten'`."""
     count, first = int(np.count_nonzero(wrong)), given[wrong].iloc[0]
-    plain = first.item() if isinstance(first, np.generic) else first
-    return f"{name} is {what} in {count:,} row{'s' * (count != 1)}, the first {reprlib.repr(plain)}"
+    told = repr(first.item() if isinstance(first, np.generic) else first)
+    short = told if len(told) <= _LONGEST else f"{told[:_LONGEST]}..."
+    return f"{name} is {what} in {count:,} row{'s' * (count != 1)}, the first {short}"
 
 
 def as_series(values: Any) -> pd.Series:

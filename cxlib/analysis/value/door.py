@@ -7,37 +7,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from cxlib.analysis.doors import Mask, days, moment, numbers, require
 from cxlib.errors import UsageError, did_you_mean
-
-Numbers = NDArray[np.float64]
-Codes = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from cxlib.measure.rows import Codes, Numbers
 
 DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
 _SLACK = 1e-9  # of a time; published summaries are rounded to hundredths, equal ones alike
 
 
-def numbers(name: str, values: Any) -> Numbers:
-    """Return numbers as float64, NaN where missing; decimals, nullable and Arrow columns included.
-
-    Raises `UsageError` for what is no number.
-    """
-    try:
-        if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
-            return np.asarray(pd.Series(values).to_numpy(dtype=float, na_value=np.nan))
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as reason:
-        raise UsageError(f"{name} is not made of numbers: {reason}") from None
-
-
 def counts(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> tuple[Numbers, Numbers, Numbers]:  # noqa: N803
     """Return repeat purchases, time of the last one and time observed, of one shape; all faults told at once."""
     given = {"frequency": frequency, "recency": recency, "T": T}
-    arrays = broadcast({name: numbers(name, value) for name, value in given.items()})
+    arrays = broadcast({name: numbers(name, value, infinite_missing=True) for name, value in given.items()})
     x, t_x, end = arrays
-    known = np.isfinite(x) & np.isfinite(t_x) & np.isfinite(end)
+    known = ~np.isnan(x) & ~np.isnan(t_x) & ~np.isnan(end)
     bought = x > 0
     faults = {
         "without a frequency, recency or T": ~known,
@@ -53,13 +38,12 @@ def counts(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> tuple[Numb
 
 def spending(frequency: ArrayLike, monetary_value: ArrayLike) -> tuple[Numbers, Numbers]:
     """Return repeat purchases and their mean amount, of one shape; without repeats the amount is not looked at."""
-    x, mean = broadcast(
-        {"frequency": numbers("frequency", frequency), "monetary_value": numbers("monetary_value", monetary_value)}
-    )
+    given = {"frequency": frequency, "monetary_value": monetary_value}
+    x, mean = broadcast({name: numbers(name, value, infinite_missing=True) for name, value in given.items()})
     _refuse(
         {
             "with a frequency that is no whole number from 0 on": ~(x >= 0) | (x != np.floor(x)),
-            "with repeat purchases but no finite monetary_value": (x > 0) & ~np.isfinite(mean),
+            "with repeat purchases but no finite monetary_value": (x > 0) & np.isnan(mean),
         },
         "The monetary value is the mean amount of the repeat purchases.",
     )
@@ -116,27 +100,12 @@ def days_of(name: str, values: pd.Series) -> pd.Series:
     Raises `UsageError` for what is no date, and for times with a zone: the day of a purchase is one of the zone that
     reports are cut in.
     """
-    try:
-        told = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else _as_text(values)
-        found = pd.to_datetime(told, format="ISO8601")
-    except (TypeError, ValueError) as reason:
-        raise UsageError(f"{name} is not made of dates: {reason}", hint="Write dates as 2026-10-31.") from None
-    if found.dt.tz is not None:
-        raise UsageError(f"{name} has a time zone", hint="Bring times to the reporting time zone and drop the zone.")
-    return found.astype("datetime64[us]").dt.normalize()
-
-
-def _as_text(values: pd.Series) -> pd.Series:
-    """Return dates that are no timestamps as text, missing ones missing."""
-    return values.astype("object").where(values.notna(), None).map(str, na_action="ignore")
+    return days(name, values, zones=False)
 
 
 def day(name: str, value: str | dt.date | pd.Timestamp) -> pd.Timestamp:
-    """Return one day as a midnight; raises `UsageError` where it is none."""
-    found = days_of(name, pd.Series([value])).iloc[0]
-    if pd.isna(found):
-        raise UsageError(f"{name} is missing", hint="Write it as 2026-10-31.")
-    return found
+    """Return one day as a midnight; raises `UsageError` where it is none, and for a time with a zone."""
+    return moment(name, value, zones=False).normalize()
 
 
 def days_per(unit: str) -> float:
@@ -148,7 +117,4 @@ def days_per(unit: str) -> float:
 
 def columns(held: list[str], wanted: dict[str, str | None]) -> None:
     """Raise `UsageError` where a column that an argument names is not there."""
-    lacking = [f"{what} '{name}'{did_you_mean(name, held)}"
-               for what, name in wanted.items() if name is not None and name not in held]  # fmt: skip
-    if lacking:
-        raise UsageError(f"the transactions have no column for {', '.join(lacking)}", hint=f"They have {held}.")
+    require(held, {what: name for what, name in wanted.items() if name is not None}, "the transactions")

@@ -94,7 +94,7 @@ def coded(groups: Any, index: pd.Index) -> tuple[Codes, list[str]]:
 
 def margins(margin: ArrayLike, size: int, of: str) -> Numbers:
     """Return the margin of each of `size` rows; raises `UsageError` where there are not one, or one for each."""
-    found = numbers("margin", margin)
-    if found.size not in (1, size) or not np.isfinite(found).all():
+    found = numbers("margin", margin, infinite_missing=True)
+    if found.size not in (1, size) or np.isnan(found).any():
         raise UsageError(f"the margin must be a number, one for all {of} or one for each of the {size}")
     return np.array(np.broadcast_to(found.ravel(), size))

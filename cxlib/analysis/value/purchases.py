@@ -74,8 +74,8 @@ def expected_purchases(
     which has no singular parameters (equation (10) has them at a = 1 and a + b + x = 1); see `rates.rate`.
     """
     x, t_x, end = counts(frequency, recency, T)
-    ahead = numbers("t", t)
-    if not np.all(ahead >= 0) or np.isinf(ahead).any():
+    ahead = numbers("t", t, infinite_missing=True)
+    if not np.all(ahead >= 0):
         raise UsageError("t must be a time of 0 or more", hint="It counts from the end of observation on.")
     ahead, x, t_x, end = broadcast({"t": ahead, "frequency": x, "recency": t_x, "T": end})
     (far, count, observed), of, _ = alike(ahead.ravel(), x.ravel(), end.ravel())
