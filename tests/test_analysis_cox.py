@@ -247,7 +247,7 @@ class TestCovariates:
             ({"covariates": ["agee"]}, r"no column 'agee' \(covariate 1\); did you mean 'age'"),
             ({"ties": "exact"}, "'exact' is no way with ties"),
             ({"entry": "start"}, r"no column 'start' \(entry\)"),
-            ({"event": "status"}, "status is neither true nor false in 165 rows, such as 2"),
+            ({"event": "status"}, "status is neither true nor false in 165 rows, the first 2"),
         ],
     )
     def test_what_cannot_be_used(self, more: dict[str, Any], words: str, lung: pd.DataFrame) -> None:

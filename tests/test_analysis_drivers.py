@@ -285,7 +285,7 @@ class TestDoor:
         with pytest.raises(UsageError, match="holds times") as error:
             drivers.importance(frame, "d", ["when", "mixed"])
         for words in (
-            "outcome 'd' is not a number in 300 rows",
+            "outcome 'd' is no number in 300 rows, the first",
             "driver 'mixed' holds numbers, and 2 texts such as 'n/a'",
         ):
             assert words in str(error.value)

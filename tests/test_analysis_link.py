@@ -308,9 +308,9 @@ class TestPanels:
         for wrong, words in (
             (frame.rename(columns={"spend": "spent"}), "spend"),
             (pd.concat([frame, frame.head(3)]), "3 rows repeat"),
-            (frame.assign(spend="much"), "not made of numbers"),
+            (frame.assign(spend="much"), "spend is no number in 80 rows, the first 'much'"),
             (frame.assign(spend=-1), "below 0 in 80 rows"),
-            (frame.assign(spend=np.inf), "infinite"),
+            (frame.assign(spend=np.inf), "spend is infinite in 80 rows"),
             (frame.assign(period="soon"), "is not a period"),
             (frame.assign(customer_id=None), "missing in 80 rows"),
         ):

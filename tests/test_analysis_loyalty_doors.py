@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -35,13 +34,6 @@ def test_labels_are_sorted_numbers_by_size_and_categories_as_they_are() -> None:
 )  # fmt: skip
 def test_days(value: Any) -> None:
     assert doors.day("start", value) == (dt.date(2026, 10, 31) - dt.date(1970, 1, 1)).days
-
-
-def test_numbers() -> None:
-    assert doors.numbers("x", pd.Series([Decimal("1.5"), None], dtype=object)).tolist()[0] == 1.5
-    assert np.isnan(doors.numbers("x", pd.array([1, None], dtype="Int64"))[1])
-    with pytest.raises(UsageError, match="x holds 1 values that are no numbers, such as 'a'"):
-        doors.numbers("x", ["1", "a"])
 
 
 def test_customers_are_numbered_whatever_the_order_of_rows() -> None:

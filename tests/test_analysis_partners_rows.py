@@ -86,14 +86,14 @@ def test_an_empty_frame_has_no_partners() -> None:
 @pytest.mark.parametrize(
     ("changed", "how", "words"),
     [
-        ({}, {"case_mix": ["regoin", "prise"]}, "no column regoin, prise; did you mean 'region'"),
+        ({}, {"case_mix": ["regoin", "prise"]}, "the frame: no column 'regoin'; did you mean 'region'.; no column 'prise'; did you mean 'price'"),
         ({}, {"kind": "npss"}, "no kind of outcome; there are mean, share, nps; did you mean 'nps'"),
         ({}, {"case_mix": ["shop"]}, "neither the outcome nor the partner"),
         ({}, {"kind": "share"}, "is not 0 or 1 in 6 rows|is not 0 or 1 in 5 rows"),
         ({"score": [5, 4, 11, 3, 2, 5]}, {"kind": "nps"}, "not a whole number from 0 to 10 in 1 rows: 11"),
-        ({"score": ["five", 4, 1, 3, 2, 5]}, {}, "not made of numbers"),
-        ({"score": [np.inf, 4, 1, 3, 2, 5]}, {}, "infinite in 1 rows"),
-        ({}, {"cluster": "nobody"}, "no column nobody"),
+        ({"score": ["five", 4, 1, 3, 2, 5]}, {}, "score is no number in 1 row, the first 'five'"),
+        ({"score": [np.inf, 4, 1, 3, 2, 5]}, {}, "score is infinite in 1 row, the first inf"),
+        ({}, {"cluster": "nobody"}, "no column 'nobody'"),
     ],
 )
 def test_what_cannot_be_used_is_refused(changed: dict, how: dict, words: str) -> None:

@@ -90,7 +90,7 @@ def test_rows_without_either_number_do_not_count(rng: np.random.Generator) -> No
     [
         ({}, {"measure": "ratio"}, "no measure of transfer; there are gap, share"),
         ({"intended": 0.0}, {"measure": "share"}, "adds up to nothing or less"),
-        ({"delivered": "warm"}, {}, "not made of numbers"),
+        ({"delivered": "warm"}, {}, "delivered is no number in .* rows, the first 'warm'"),
     ],
 )
 def test_what_cannot_be_used_is_refused(changed: dict, how: dict, words: str, rng: np.random.Generator) -> None:

@@ -122,9 +122,9 @@ class TestSayAndDo:
 
     def test_all_that_is_wrong_is_told(self) -> None:
         frame = alone(["promoter", "critic"], spend=["much", "more"])
-        with pytest.raises(UsageError, match="column churned"):
+        with pytest.raises(UsageError, match="the frame: no column 'churned'"):
             loyalty.say_and_do(frame)
-        with pytest.raises(UsageError, match="no numbers"):
+        with pytest.raises(UsageError, match="spend is no number in 2 rows, the first 'much'"):
             loyalty.say_and_do(frame, outcomes=["spend"])
         with pytest.raises(UsageError, match="critic"):
             loyalty.say_and_do(frame.assign(spend=1), outcomes=["spend"])

@@ -284,11 +284,11 @@ class TestTheDoor:
     @pytest.mark.parametrize(
         ("time", "event", "more", "words"),
         [
-            ([1, -2], [1, 0], {}, "durations is below 0 in 1 rows, such as -2"),
-            ([1, 2], ["Yes", "No"], {}, "events is neither true nor false in 2 rows, such as 'Yes'"),
+            ([1, -2], [1, 0], {}, "durations is below 0 in 1 row, the first -2"),
+            ([1, 2], ["Yes", "No"], {}, "events is neither true nor false in 2 rows, the first 'Yes'"),
             ([1, 2], [1], {}, "events has 1 rows and the durations have 2"),
-            (["1", "soon"], [1, 0], {}, "durations holds 1 values that are no numbers, such as 'soon'"),
-            ([1, np.inf], [1, 0], {}, "durations is infinite in 1 rows"),
+            (["1", "soon"], [1, 0], {}, "durations is no number in 1 row, the first 'soon'"),
+            ([1, np.inf], [1, 0], {}, "durations is infinite in 1 row"),
             (pd.to_timedelta([1, 2], unit="D"), [1, 0], {}, "durations holds time spans"),
             ([], [], {}, "no customer has a duration and an event"),
             ([1, 2], [1, 0], {"interval": "plain"}, "'plain' is no interval of survival"),

@@ -163,7 +163,7 @@ class TestNoTop:
             (([2], [0], [9]), "a recency of 0 or less"),
             (([0], [0], [-1]), "T below 0"),
             (([None], [0.0], [9.0]), "without a frequency"),
-            ((["x"], [0.0], [9.0]), "not made of numbers"),
+            ((["x"], [0.0], [9.0]), "frequency is no number in 1 row, the first 'x'"),
             (([1, 2], [1, 2, 3], [9]), "the shapes do not fit"),
         ],
     )

@@ -145,5 +145,5 @@ class TestOwn:
         rows = orders(rng, 50, days=60)
         with pytest.raises(UsageError, match="the hold-out from 2024-03-01 to 2024-02-01"):
             calibrate(rows, *COLUMNS, split="2024-03-01", end="2024-02-01")
-        with pytest.raises(UsageError, match="no column for amount 'money'"):
+        with pytest.raises(UsageError, match=r"the transactions: no column 'money' \(amount\)"):
             calibrate(rows, *COLUMNS[:2], "money", split="2024-01-01", end="2024-02-01")

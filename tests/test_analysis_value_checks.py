@@ -213,5 +213,5 @@ class TestSeason:
         nobody = fit_bg_nbd([0, 0], [0, 0], [1, 1])
         found = season(rows, *COLUMNS, nobody, end=self.END)
         assert set(found["status"]) == {results.UNDEFINED}
-        with pytest.raises(UsageError, match="no column for date 'day'"):
+        with pytest.raises(UsageError, match=r"no column 'day' \(date\)"):
             season(rows, "customer_id", "day", nobody, end=self.END)

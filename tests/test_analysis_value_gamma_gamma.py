@@ -164,7 +164,7 @@ class TestNoTop:
             (([-1], [3]), "no whole number"),
             (([1], [np.nan]), "no finite monetary_value"),
             (([1], [np.inf]), "no finite monetary_value"),
-            ((["a"], [1]), "frequency is not made of numbers"),
+            ((["a"], [1]), "frequency is no number in 1 row, the first 'a'"),
         ],
     )
     def test_what_no_customer_can_have(self, given_: tuple, words: str) -> None:

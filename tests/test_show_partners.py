@@ -157,7 +157,7 @@ class TestFunnel:
 
     def test_those_outside_are_named(self) -> None:
         chart = self.funnel(fit_of([4.0] * 20 + [5.5], np.arange(20, 83, 3)))
-        assert chart.finding == "Review score: 1 of 21 partners lies outside what the number of answers explains"
+        assert chart.finding == "Review score: 1 of 21 partners lies outside what chance explains"
         assert "p020" in words(chart)
         assert "outside: p020" in chart.alt
         assert "95 % limits" in chart.alt
@@ -166,7 +166,12 @@ class TestFunnel:
 
     def test_nobody_outside(self) -> None:
         chart = self.funnel(fit_of([4.0] * 12, [30] * 12))
-        assert chart.finding == "Review score: none of 12 partners lies outside what its number of answers explains"
+        assert chart.finding == "Review score: none of 12 partners lies outside what chance explains"
+
+    def test_limits_that_allow_for_usual_differences_say_so(self) -> None:
+        fit = fit_of([4.0] * 12, [30] * 12)
+        chart = partner_funnel(results.concat([partners.funnel(fit), partners.funnel_limits(fit)]), SCORE)
+        assert chart.finding.endswith("none of 12 partners lies outside what chance and the usual differences explain")
 
     def test_hidden_partners_are_counted(self) -> None:
         chart = self.funnel(fit_of([4.0] * 12, [30] * 10 + [2, 2], min_n=5))

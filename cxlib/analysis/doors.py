@@ -70,7 +70,9 @@ def require(
     faults = lacking(have, wanted)
     if faults:
         more = ", ..." if len(have) > _MOST_NAMED else ""
-        there = f"There are {', '.join(map(str, have[:_MOST_NAMED]))}{more}." if have else "There are no columns at all."
+        there = (
+            f"There are {', '.join(map(str, have[:_MOST_NAMED]))}{more}." if have else "There are no columns at all."
+        )
         raise UsageError(f"{what}: {'; '.join(faults)}", hint=f"{there} {hint}".strip())
 
 

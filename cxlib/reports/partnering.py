@@ -14,6 +14,7 @@ from cxlib.params.models import Metric, Part, Segment
 from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
 
+_MANY = 10  # partners, from which on it can be told how far they differ anyway
 _KINDS = {"nps": "mean", "mean": "mean", "share": "share"}  # a row of a score is -100, 0 or 100: their mean is the NPS
 
 
@@ -34,15 +35,23 @@ def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments:
             rows, "y", "partner", case_mix=mix, kind=_KINDS[metric.kind], metric=metric.id, **bring.how(inputs)
         )
         better = metric.higher_is_better is not False
+        usual = "additive" if len(set(rows["partner"].dropna())) >= _MANY else "none"
         matters = metric.change_that_matters
         parts = [
             partners.league(fit, higher_is_better=better, matters=matters, rng=np.random.default_rng(seed)),
-            partners.funnel(fit), partners.funnel_limits(fit), partners.spread(fit),
+            partners.funnel(fit, overdispersion=usual), partners.funnel_limits(fit, overdispersion=usual),
+            partners.spread(fit),
         ]  # fmt: skip
         if intended is not None:
             parts.append(partners.transfer(rows, "y", intended, "partner", case_mix=mix, **bring.how(inputs)))
-        return results.conform(results.concat(parts).assign(segment=by.id))
+        return _brief(results.concat(parts)).assign(segment=by.id)
 
     mixed = [segment.model_dump_json() for segment in (by, *segments)]
     parts = [parameters.definition_hash(metric), *mixed, str(months), str(seed), str(intended), *bring.limits(inputs)]
     return inputs.answer("partners", parts, make)
+
+
+def _brief(found: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what else is hidden of partners whose standing is: a marketplace has hundreds with a few answers."""
+    more = (found["at"] != "") | found["metric"].str.startswith("transfer")
+    return found[(found["status"] != results.SUPPRESSED) | ~more].reset_index(drop=True)

@@ -53,7 +53,9 @@ def partner_funnel(
         return nothing(_why(found), finding)
     shown, form = one_metric(metrics, metric, rows.ids(known)), formatting(currency, locale)
     known, limits = known[known["metric"] == shown.id], limits[limits["metric"] == shown.id]
-    sheet = Sheet(finding or headline(known, shown), _told(found, known, limits), _TOP + _HEIGHT + 0.5)
+    sheet = Sheet(
+        finding or headline(known, shown, limits["method"].iloc[0]), _told(found, known, limits), _TOP + _HEIGHT + 0.5
+    )
     axes = sheet.axes(_LEFT, _TOP, _WIDTH, _HEIGHT, label="funnel")
     name, factor = form.axis(shown.unit, float(known["estimate"].abs().max()))
     _limits(axes, limits, factor)
@@ -63,14 +65,15 @@ def partner_funnel(
     return sheet.done(_alt(sheet.figure.finding, known, limits, shown, form))
 
 
-def headline(known: pd.DataFrame, metric: Metric) -> str:
-    """Return how many partners lie outside."""
+def headline(known: pd.DataFrame, metric: Metric, method: str) -> str:
+    """Return how many partners lie outside what the limits allow for: chance alone, or how partners differ, too."""
     out = int((known["verdict"] == "moved").sum())
     total = f"{len(known):,} partner{'s' * (len(known) != 1)}"
+    what = "chance explains" if "no overdispersion" in method else "chance and the usual differences explain"
     if not out:
-        return f"{metric.title}: none of {total} lies outside what its number of answers explains"
+        return f"{metric.title}: none of {total} lies outside what {what}"
     verb = "lies" if out == 1 else "lie"
-    return f"{metric.title}: {out:,} of {total} {verb} outside what the number of answers explains"
+    return f"{metric.title}: {out:,} of {total} {verb} outside what {what}"
 
 
 def _told(found: pd.DataFrame, known: pd.DataFrame, limits: pd.DataFrame) -> str:
@@ -124,7 +127,8 @@ def _frame(axes: Axes, known: pd.DataFrame, limits: pd.DataFrame, factor: float,
     centre = float(limits["estimate"].iloc[0])
     last = limits[limits["n_eff"] == limits["n_eff"].max()]
     reach = 1.12 * max((known["estimate"] - centre).abs().max(), 1.3 * (last["conf_high"] - centre).max())
-    axes.set_ylim((centre - reach) * factor, (centre + reach) * factor)
+    lowest = -0.03 * (centre + reach) if centre >= 0 and known["conf_low"].min() >= 0 else centre - reach
+    axes.set_ylim(max(lowest, centre - reach) * factor, (centre + reach) * factor)
     low, high = float(limits["n_eff"].min()), float(limits["n_eff"].max())
     if high / low > _WIDE:
         axes.set_xscale("log")

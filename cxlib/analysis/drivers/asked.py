@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import require
 from cxlib.analysis.drivers.columns import Given, column_of, names_of
 from cxlib.analysis.drivers.fitted import DRIVER, IMPORTANCE
 from cxlib.errors import UsageError, did_you_mean
@@ -118,11 +119,7 @@ def _means(
 ) -> pd.DataFrame:  # fmt: skip
     """Return a mean or share of each driver's own column."""
     given = names_of(drivers)
-    needed = [*given.values(), *(one for one in who if isinstance(one, str))]
-    there = [str(name) for name in frame.columns]
-    wrong = [f"no column '{name}'{did_you_mean(name, there)}" for name in needed if name not in frame.columns]
-    if wrong:
-        raise UsageError("; ".join(wrong))
+    require(frame, [*given.values(), *(one for one in who if isinstance(one, str))])
     weight, cluster = (frame[one].to_numpy() if isinstance(one, str) else one for one in who)
     weighed, rows = weight_of(weight, len(frame)), []
     people = None if cluster is None else np.asarray(cluster, dtype=object).ravel()

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cxlib.analysis.doors import lacking, tried
 from cxlib.analysis.drivers.columns import FEW_ANSWERS, Column, Driver, Given, codes_of
-from cxlib.errors import UsageError, did_you_mean
+from cxlib.errors import UsageError
 from cxlib.measure.rows import Codes, Numbers, numbered, weight_of
 
 
@@ -104,11 +105,13 @@ def design(
         For columns that are not there or not numbers, all of them at once.
     """
     _check(frame, outcome, drivers, [name for name in (weights, cluster) if isinstance(name, str)])
-    y, faults = _numbers(frame[outcome], outcome)
+    y, fault = tried(f"outcome '{outcome}'", frame[outcome])
     columns = [Column.of(frame[name], name, codes_of(not_applicable, name)) for name in drivers]
-    faults += [fault for column in columns for fault in column.faults]
+    faults = [fault] * bool(fault) + [fault for column in columns for fault in column.faults]
     if faults:
-        raise UsageError("; ".join(faults))
+        raise UsageError(
+            "; ".join(faults), hint="Give the outcome numbers: satisfied 1, not satisfied 0." * bool(fault)
+        )
     weight = weight_of(frame[weights].to_numpy() if isinstance(weights, str) else weights, len(frame))
     given = frame[cluster].to_numpy(dtype=object) if isinstance(cluster, str) else cluster
     kept = ~np.isnan(y) & (weight > 0)
@@ -129,28 +132,13 @@ def _check(frame: pd.DataFrame, outcome: str, drivers: Sequence[str], others: Se
     """Refuse names that cannot be used, all at once."""
     if isinstance(drivers, str) or not len(drivers):
         raise UsageError("drivers is a list of one or more names of columns")
-    known = [str(name) for name in frame.columns]
-    wrong = [f"no column '{name}'{did_you_mean(str(name), known)}" for name in (outcome, *drivers, *others)
-             if name not in frame.columns]  # fmt: skip
+    wrong = lacking(frame, (outcome, *drivers, *others))
     wrong += [f"driver '{name}' is named {list(drivers).count(name)} times" for name in dict.fromkeys(drivers)
               if list(drivers).count(name) > 1]  # fmt: skip
     wrong += [f"'{name}' is both driver and {what}" for name in dict.fromkeys(drivers)
               for what, mine in (("outcome", [outcome]), ("weights or cluster", others)) if name in mine]  # fmt: skip
-    twice = [name for name in (outcome, *drivers) if (frame.columns == name).sum() > 1]
-    wrong += [f"the frame has several columns '{name}'" for name in twice]
     if wrong:
         raise UsageError("; ".join(wrong))
-
-
-def _numbers(given: pd.Series, name: str) -> tuple[Numbers, list[str]]:
-    """Return a column as numbers, NaN where missing, and what is wrong with it."""
-    found = pd.to_numeric(given.astype(object), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    strange = given[np.isnan(found) & given.notna().to_numpy()]
-    if len(strange):
-        words = f"outcome '{name}' is not a number in {len(strange):,} rows, such as '{strange.iloc[0]}'"
-        return found, [f"{words}: give it numbers (satisfied 1, not satisfied 0)"]
-    infinite = int(np.isinf(found).sum())
-    return found, [f"outcome '{name}' is infinite in {infinite} rows"] * (infinite > 0)
 
 
 def _texts(given: ArrayLike | None) -> NDArray[np.object_] | None:

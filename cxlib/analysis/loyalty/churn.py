@@ -15,6 +15,7 @@ from cxlib.errors import UsageError
 from cxlib.measure.formulas import rate, share
 from cxlib.measure.intervals import check_confidence
 from cxlib.measure.moments import Moments
+from cxlib.measure.rows import Codes, Numbers
 from cxlib.periods import KINDS, Period
 
 DENOMINATORS = ("customer-time", "start cohort", "average", "start")
@@ -101,7 +102,7 @@ def _rows(found: Spells, first: float, last: float, confidence: float) -> pd.Dat
     return results.conform(whole.assign(note=note))
 
 
-def _rate(lost: doors.Numbers, over: doors.Numbers, who: doors.Codes, confidence: float, method: str) -> pd.DataFrame:
+def _rate(lost: Numbers, over: Numbers, who: Codes, confidence: float, method: str) -> pd.DataFrame:
     """Return the lost per unit of the denominator."""
     moments = Moments.of(lost, over, clusters=who)
     found = rate(moments.sums["y"], moments.sums["x"], confidence=confidence, deff=moments.overdispersion)

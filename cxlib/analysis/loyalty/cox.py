@@ -11,12 +11,13 @@ import pandas as pd
 from scipy import special
 
 from cxlib import results
+from cxlib.analysis.doors import require
 from cxlib.analysis.loyalty import design, doors
 from cxlib.analysis.loyalty.design import Column, Design
-from cxlib.analysis.loyalty.doors import Codes, Numbers
 from cxlib.analysis.loyalty.risksets import RiskSets, Solved
 from cxlib.errors import UsageError
 from cxlib.measure.intervals import check_confidence, z_of
+from cxlib.measure.rows import Codes, Numbers
 
 TIES = ("efron", "breslow")
 _ENOUGH = 10  # events a coefficient (Peduzzi et al. 1995, J. Clin. Epidemiol. 48:1503)
@@ -175,7 +176,7 @@ def cox(
         raise UsageError(f"'{ties}' is no way with ties; there are {', '.join(TIES)}")
     names = design.check(frame, covariates)
     roles = {"duration": duration, "event": event, "entry": entry, "cluster": cluster, "strata": strata}
-    doors.require(frame, {role: name for role, name in roles.items() if name is not None})
+    require(frame, {role: name for role, name in roles.items() if name is not None})
     columns, values = design.columns_of(frame, names)
     sample, values = _sample(frame, roles, names, columns, values)
     found = design.standardise(columns, values)

@@ -8,10 +8,10 @@ from scipy import stats
 
 from cxlib import results
 from cxlib.analysis.loyalty.cox import CoxFit
-from cxlib.analysis.loyalty.doors import Codes, Numbers
 from cxlib.analysis.loyalty.kaplan import curve
 from cxlib.errors import UsageError
 from cxlib.measure.intervals import check_confidence, z_of
+from cxlib.measure.rows import Codes, Numbers
 
 TRANSFORMS = ("km", "rank", "log", "identity")
 _DIGITS = 10

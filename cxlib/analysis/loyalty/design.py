@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxlib.analysis.doors import numbers, require
 from cxlib.analysis.loyalty import doors
-from cxlib.analysis.loyalty.doors import Numbers
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Numbers
 
 _SAME = 1e-9  # what is left of a covariate's variance beside the others, below which it is none
 
@@ -47,7 +48,7 @@ def columns_of(frame: pd.DataFrame, covariates: Sequence[str]) -> tuple[list[Col
         given = frame[name]
         if not _labelled(given):
             columns.append(Column(name, "", ""))
-            values.append(doors.numbers(name, given))
+            values.append(numbers(name, given))
             continue
         found = doors.labels(given, len(given))
         if len(found.names) < 2:
@@ -65,7 +66,7 @@ def check(frame: pd.DataFrame, covariates: Sequence[str]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if not names or twice:
         raise UsageError(f"covariates named twice: {', '.join(twice)}" if twice else "name at least one covariate")
-    doors.require(frame, {f"covariate {place}": name for place, name in enumerate(names, start=1)})
+    require(frame, {f"covariate {place}": name for place, name in enumerate(names, start=1)})
     return names
 
 

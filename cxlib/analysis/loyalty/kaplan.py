@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxlib.analysis.loyalty import doors
-from cxlib.analysis.loyalty.doors import Labels, Numbers
+from cxlib.analysis.loyalty.doors import Labels
 from cxlib.errors import UsageError
 from cxlib.measure.intervals import z_of
+from cxlib.measure.rows import Numbers
 
 INTERVALS = ("log", "log-log")
 _TOUCH = np.sqrt(np.finfo(float).eps)  # as near to one half counts as one half (R survival, `minmin`)

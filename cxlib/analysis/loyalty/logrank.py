@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from cxlib import results
-from cxlib.analysis.loyalty.doors import Labels, Numbers, labels
+from cxlib.analysis.loyalty.doors import Labels, labels
 from cxlib.analysis.loyalty.kaplan import Watched, watch
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Numbers
 
 _NAMED = 6
 

@@ -10,12 +10,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cxlib import results
+from cxlib.analysis.doors import require
 from cxlib.analysis.loyalty import doors
 from cxlib.analysis.loyalty.cox import hazard_ratios
-from cxlib.analysis.loyalty.doors import Numbers
 from cxlib.analysis.loyalty.kaplan import Curve, curves, watch
 from cxlib.analysis.loyalty.survival import hidden, horizon_of, times_of
 from cxlib.measure.intervals import check_confidence, z_of
+from cxlib.measure.rows import Numbers
 from cxlib.measure.verdicts import adjust
 
 INCIDENCE, LOST = "cumulative_incidence", "restricted_mean_lost"
@@ -138,7 +139,7 @@ def reason_hazard_ratios(
 
     Source: Prentice et al. (1978) Biometrics 34:541.
     """
-    doors.require(frame, {"event": event, "reason": reason})
+    require(frame, {"event": event, "reason": reason})
     left = doors.flags(event, frame[event], len(frame))
     why = doors.labels(frame[reason], len(frame))
     names = (*why.names, NOT_TOLD)

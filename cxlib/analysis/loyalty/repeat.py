@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cxlib import results
+from cxlib.analysis.doors import numbers, require
 from cxlib.analysis.loyalty import doors
-from cxlib.analysis.loyalty.doors import Numbers
 from cxlib.analysis.loyalty.survival import survival
 from cxlib.errors import UsageError
 from cxlib.measure.intervals import clopper_pearson
+from cxlib.measure.rows import Numbers
 
 REPEAT, MEDIAN = "repeat_purchase", "median_days_to_repeat"
 COHORTS = {"month": "M", "quarter": "Q", "year": "Y"}
@@ -87,7 +88,7 @@ def repeat_purchase(
         raise UsageError("compare by a column or by cohort, not by both")
     if cohort and cohort not in COHORTS:
         raise UsageError(f"'{cohort}' is no cohort; there are {', '.join(COHORTS)}")
-    asked = doors.numbers("windows", np.atleast_1d(np.asarray(windows)))
+    asked = numbers("windows", np.atleast_1d(np.asarray(windows)))
     if not asked.size or not (asked > 0).all():
         raise UsageError("windows are days, more than 0")
     waits = _waits(orders, doors.day("end", end), customer, date, by, cohort, after)
@@ -138,7 +139,7 @@ def _turned(found: pd.DataFrame, note: str, segment: str) -> pd.DataFrame:
 
 def _waits(orders: pd.DataFrame, end: float, customer: str, date: str, by: str, cohort: str, after: int) -> _Waits:
     """Return the wait of each customer who has an `after`-th purchase by the end."""
-    doors.require(orders, {"customer": customer, "date": date} | ({"by": by} if by else {}))
+    require(orders, {"customer": customer, "date": date} | ({"by": by} if by else {}))
     if after < 1:
         raise UsageError(f"purchases are counted from 1, not from {after}")
     when = doors.days(date, orders[date])

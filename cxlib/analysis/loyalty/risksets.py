@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cxlib.analysis.loyalty.doors import Codes, Numbers
+from cxlib.measure.rows import Codes, Numbers
 
 _MOST_STEPS, _HALVINGS = 40, 12
 _SAME = 1e-9  # what is left of a covariate's information beside the others', below which it is none

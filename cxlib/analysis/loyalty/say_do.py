@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cxlib import results
-from cxlib.analysis.loyalty import doors
+from cxlib.analysis.doors import numbers_of, require
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure import intervals
 from cxlib.measure.differences import mean_difference, share_difference
@@ -174,8 +174,8 @@ def _answers(
 
 def _numbers(frame: pd.DataFrame, columns: Sequence[str], customer: str, others: Sequence[str] = ()) -> pd.DataFrame:
     """Return columns as doubles beside the column `customer`."""
-    doors.require(frame, {"customer": customer} | {f"column {name}": name for name in (*others, *columns)})
-    found: dict[str, ArrayLike] = {name: doors.numbers(name, frame[name]) for name in columns}
+    require(frame, {"customer": customer} | {f"column {name}": name for name in (*others, *columns)})
+    found: dict[str, ArrayLike] = dict(numbers_of(frame, columns))
     who = frame[customer]
     if who.isna().any():
         raise UsageError(f"'{customer}' is missing in {int(who.isna().sum())} rows")

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from cxlib.analysis.doors import require
 from cxlib.analysis.loyalty import doors
-from cxlib.analysis.loyalty.doors import Codes, Numbers
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Codes, Numbers
 
 
 class Spells(NamedTuple):
@@ -23,7 +24,7 @@ class Spells(NamedTuple):
 
 def spells(frame: pd.DataFrame, customer: str, started_on: str, ended_on: str) -> Spells:
     """Return the spells of a frame; raises `UsageError` for columns that lack, and ends before their starts."""
-    doors.require(frame, {"customer": customer, "start": started_on, "end": ended_on})
+    require(frame, {"customer": customer, "start": started_on, "end": ended_on})
     who, start = doors.customers(frame[customer]), doors.days(started_on, frame[started_on])
     end = doors.days(ended_on, frame[ended_on])
     end = np.where(np.isnan(end), np.inf, end)

@@ -9,10 +9,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cxlib import results
-from cxlib.analysis.loyalty.doors import Numbers, noted, numbers
+from cxlib.analysis.doors import numbers
+from cxlib.analysis.loyalty.doors import noted
 from cxlib.analysis.loyalty.kaplan import Curve, bounds, check_interval, curves, watch
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure import intervals
+from cxlib.measure.rows import Numbers
 from cxlib.measure.verdicts import adjust
 
 SURVIVAL, MEDIAN, RESTRICTED_MEAN = "survival", "median_survival", "restricted_mean"

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import require
 from cxlib.analysis.loyalty import doors
-from cxlib.analysis.loyalty.doors import Codes, Numbers
 from cxlib.analysis.loyalty.spells import spells
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.formulas import share
 from cxlib.measure.intervals import check_confidence
+from cxlib.measure.rows import Codes, Numbers
 from cxlib.periods import KINDS, Period
 
 BOUNDED, UNBOUNDED = "bounded", "unbounded"
@@ -114,7 +115,7 @@ def _subscribed(frame: pd.DataFrame, customer: str, date: str, until: str, known
 
 def _active(frame: pd.DataFrame, customer: str, date: str, known_to: float, unit: str) -> _Presence:
     """Return in which periods each customer had an event."""
-    doors.require(frame, {"customer": customer, "date": date})
+    require(frame, {"customer": customer, "date": date})
     who, when = doors.customers(frame[customer]), doors.days(date, frame[date])
     known = (who >= 0) & ~np.isnan(when)
     note = doors.listed([(int((~known).sum()), f"without {customer} or {date}")])

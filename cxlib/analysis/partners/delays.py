@@ -11,10 +11,11 @@ import pandas as pd
 from scipy import stats
 
 from cxlib import results
+from cxlib.analysis.doors import numbers
 from cxlib.analysis.partners import pooling
 from cxlib.analysis.partners.adjusting import Slopes, slopes
 from cxlib.analysis.partners.fits import Fit, fit, raw, spread
-from cxlib.analysis.partners.rows import Rows, check_columns, numbers_of, rows_of
+from cxlib.analysis.partners.rows import Rows, check_columns, rows_of
 from cxlib.errors import UsageError
 from cxlib.measure import intervals
 from cxlib.measure.rows import Numbers
@@ -48,7 +49,7 @@ def late_levels(days: pd.Series, edges: Sequence[float] = EDGES) -> pd.Series:
             early if high <= 0 else f"up to {high:g} days late" if low == 0 else f"{low:g} to {high:g} days late"
         )
     names.append(f"more than {ends[-1]:g} days late" if ends[-1] > 0 else "late")
-    value = numbers_of(days, str(days.name))
+    value = numbers(str(days.name), days)
     code = np.where(np.isnan(value), -1, np.searchsorted(ends, value, side="left"))
     return pd.Series(pd.Categorical.from_codes(code, names, ordered=True), index=days.index, name=days.name)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxlib.analysis.doors import numbers, require
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.rows import Codes, Numbers, numbered
 
@@ -53,7 +54,7 @@ def rows_of(
         raise UsageError(f"'{kind}' is no kind of outcome; there are {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
     if {outcome, partner} & set(case_mix):
         raise UsageError("the case mix is what customers bring: neither the outcome nor the partner belongs to it")
-    value, whose = scaled(numbers_of(frame[outcome], outcome), outcome, kind), frame[partner].to_numpy(dtype=object)
+    value, whose = scaled(numbers(outcome, frame[outcome]), outcome, kind), frame[partner].to_numpy(dtype=object)
     known = ~np.isnan(value) & ~pd.isna(whose)
     code, names = coded(whose[known])
     clusters = None if cluster is None else frame[cluster].to_numpy(dtype=object)
@@ -66,13 +67,7 @@ def rows_of(
 
 def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
     """Raise `UsageError` for columns that the frame does not have, all at once."""
-    lacking = [name for name in dict.fromkeys(names) if name not in frame.columns]
-    if lacking:
-        near = did_you_mean(lacking[0], [str(name) for name in frame.columns])
-        raise UsageError(
-            f"the frame has no column {', '.join(lacking)}{near}",
-            hint="Where each row is a customer of its own, say cluster=None.",
-        )
+    require(frame, names, hint="Where each row is a customer of its own, say cluster=None.")
 
 
 def coded(values: NDArray[np.object_]) -> tuple[Codes, tuple[str, ...]]:
@@ -81,22 +76,6 @@ def coded(values: NDArray[np.object_]) -> tuple[Codes, tuple[str, ...]]:
     texts = np.array([str(value) for value in found], dtype=object)
     names, place = np.unique(texts, return_inverse=True) if texts.size else (texts, np.array([], dtype=int))
     return place[codes] if texts.size else codes, tuple(str(name) for name in names)
-
-
-def numbers_of(column: pd.Series, name: str) -> Numbers:
-    """Return a column of any numeric kind (nullable, Decimal, text) as doubles, missing ones as NaN."""
-    try:
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            found = column.to_numpy(dtype=float, na_value=np.nan)
-        else:
-            known = column.notna().to_numpy()
-            found = np.full(len(column), np.nan)
-            found[known] = [float(value) for value in column[known]]
-    except (TypeError, ValueError) as reason:
-        raise UsageError(f"column '{name}' is not made of numbers: {reason}") from None
-    if np.isinf(found).any():
-        raise UsageError(f"column '{name}' is infinite in {int(np.isinf(found).sum()):,} rows")
-    return found
 
 
 def scaled(value: Numbers, name: str, kind: str) -> Numbers:
@@ -139,7 +118,7 @@ def _is_number(column: pd.Series) -> bool:
 
 def _numeric(column: pd.Series, missing: NDArray[np.bool_]) -> Numbers:
     """Return a number as it is; missing ones at the mean, told apart by a column of their own."""
-    value = numbers_of(column, str(column.name))
+    value = numbers(str(column.name), column)
     middle = float(value[~missing].mean()) if (~missing).any() else 0.0
     found = np.where(missing, middle, value)[:, None]
     return np.hstack([found, missing[:, None].astype(float)]) if missing.any() else found

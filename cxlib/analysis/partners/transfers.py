@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import numbers_of
 from cxlib.analysis.partners.fits import Fit, fit_rows, shrunk
-from cxlib.analysis.partners.rows import Rows, check_columns, numbers_of, rows_of
+from cxlib.analysis.partners.rows import Rows, check_columns, rows_of
 from cxlib.errors import UsageError
 from cxlib.measure import intervals
 from cxlib.measure.rows import Numbers
@@ -92,8 +93,8 @@ def transfer_fit(
     if measure not in MEASURES:
         raise UsageError(f"'{measure}' is no measure of transfer; there are {', '.join(MEASURES)}")
     check_columns(frame, [delivered, *([intended] if isinstance(intended, str) else [])])
-    got = numbers_of(frame[delivered], delivered)
-    goal = numbers_of(frame[intended], intended) if isinstance(intended, str) else np.full(len(frame), float(intended))
+    given = numbers_of(frame, [delivered, *([intended] if isinstance(intended, str) else [])])
+    got, goal = given[delivered], given[intended] if isinstance(intended, str) else np.full(len(frame), float(intended))
     gap = pd.Series(got - goal, index=frame.index)
     rows = rows_of(
         frame.assign(**{_GAP: gap}), _GAP, partner, case_mix=case_mix, kind="mean", cluster=cluster

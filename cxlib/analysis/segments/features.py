@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxlib.analysis.segments.door import Numbers, numbers_of
+from cxlib.analysis.segments.door import numbers_of
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Numbers
 
 WINSOR = 0.01  # each tail beyond this share is drawn in to its limit
 SKEWED = 1.0  # a feature without negative values and more skewed than this is clustered by its logarithm

@@ -9,9 +9,9 @@ import pandas as pd
 from scipy import stats
 
 from cxlib import results
-from cxlib.analysis.segments.door import Numbers
 from cxlib.errors import UsageError
 from cxlib.measure.intervals import check_confidence
+from cxlib.measure.rows import Numbers
 
 NEW, GONE = "new", "gone"
 _METHOD = "share, Dirichlet-multinomial interval"

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from cxlib import results
 from cxlib.analysis.segments import door
-from cxlib.analysis.segments.door import Numbers
 from cxlib.errors import UsageError
 from cxlib.measure import differences, formulas
 from cxlib.measure.intervals import check_confidence
 from cxlib.measure.moments import Moments
+from cxlib.measure.rows import Numbers
 
 CLEARLY, FAR = 0.3, 0.8  # standard deviations from the rest: named, and named strongly
 NAMED = 3  # features in the words of a segment

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from cxlib.analysis.segments.door import Numbers
+from cxlib.measure.rows import Numbers
 
 Labels = NDArray[np.int64]
 Assign = Callable[[Numbers], Labels]

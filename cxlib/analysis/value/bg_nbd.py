@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from cxlib.analysis.value.door import Codes, Numbers, alike, counts, distinct, totals
+from cxlib.analysis.value.door import alike, counts, distinct, totals
 from cxlib.analysis.value.peak import climb
+from cxlib.measure.rows import Codes, Numbers
 
 PARAMETERS = ("r", "alpha", "a", "b")
 

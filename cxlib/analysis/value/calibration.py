@@ -10,12 +10,13 @@ import pandas as pd
 
 from cxlib import results
 from cxlib.analysis.value.bg_nbd import BgNbdFit, fit_bg_nbd
-from cxlib.analysis.value.door import Codes, Numbers, columns, day, days_per
+from cxlib.analysis.value.door import columns, day, days_per
 from cxlib.analysis.value.gamma_gamma import GammaGammaFit, expected_spend, fit_gamma_gamma
 from cxlib.analysis.value.heldout import PREDICTED, HeldOut, by_class, tracked, whole
 from cxlib.analysis.value.transactions import number_of, purchases, summarise_transactions
 from cxlib.analysis.value.uncertainty import delta
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Codes, Numbers
 from cxlib.measure.verdicts import adjust
 
 _MODELS = "BG/NBD fitted up to the split", "BG/NBD and Gamma-Gamma fitted up to the split"

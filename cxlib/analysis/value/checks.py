@@ -8,10 +8,11 @@ from scipy import special, stats
 
 from cxlib import results
 from cxlib.analysis.value.bg_nbd import BgNbdFit
-from cxlib.analysis.value.door import Numbers, counts, spending
+from cxlib.analysis.value.door import counts, spending
 from cxlib.analysis.value.gamma_gamma import GammaGammaFit
 from cxlib.measure import estimates
 from cxlib.measure.intervals import z_of
+from cxlib.measure.rows import Numbers
 
 LEAST_REPEAT = 100  # repeat buyers; see tests/test_analysis_value_checks.py for what fewer do
 MOST_CORRELATION = 0.3  # of frequency and mean amount, in size, that the interval must reach down to

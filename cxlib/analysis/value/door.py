@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cxlib.analysis.doors import Mask, days, moment, numbers, require
+from cxlib.analysis.doors import Mask, moment, numbers, require
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.rows import Codes, Numbers
 
@@ -92,15 +91,6 @@ def distinct(values: Numbers) -> tuple[Numbers, Codes]:
 def totals(codes: Codes, values: Numbers, size: int) -> Numbers:
     """Return the sum of values by code, shape (size,)."""
     return np.bincount(codes, values, size).astype(np.float64)
-
-
-def days_of(name: str, values: pd.Series) -> pd.Series:
-    """Return days (midnights, datetime64), NaT where missing; ISO texts are read, times are cut.
-
-    Raises `UsageError` for what is no date, and for times with a zone: the day of a purchase is one of the zone that
-    reports are cut in.
-    """
-    return days(name, values, zones=False)
 
 
 def day(name: str, value: str | dt.date | pd.Timestamp) -> pd.Timestamp:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from cxlib.analysis.value.door import Numbers, spending
+from cxlib.analysis.value.door import spending
 from cxlib.analysis.value.peak import climb
+from cxlib.measure.rows import Numbers
 
 PARAMETERS = ("p", "q", "v")
 

@@ -10,13 +10,14 @@ import pandas as pd
 
 from cxlib import results
 from cxlib.analysis.value.bg_nbd import BgNbdFit
-from cxlib.analysis.value.door import Codes, Numbers, totals
+from cxlib.analysis.value.door import totals
 from cxlib.analysis.value.portfolio import Portfolio
 from cxlib.analysis.value.transactions import Purchases
 from cxlib.analysis.value.uncertainty import above_zero, delta
 from cxlib.measure import estimates
 from cxlib.measure.intervals import by_z, z_of
 from cxlib.measure.moments import Moments
+from cxlib.measure.rows import Codes, Numbers
 
 SEGMENT = "purchases before the split"
 OBSERVED, PREDICTED = "_observed", "_predicted"

@@ -11,12 +11,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cxlib import results
-from cxlib.analysis.value.door import DAYS, Codes, Numbers, columns, day, numbers, totals
+from cxlib.analysis.doors import numbers
+from cxlib.analysis.value.door import DAYS, columns, day, totals
 from cxlib.analysis.value.people import ALL, coded, margins
 from cxlib.analysis.value.transactions import purchases
 from cxlib.errors import UsageError
 from cxlib.measure import estimates
 from cxlib.measure.moments import Moments
+from cxlib.measure.rows import Codes, Numbers
 
 METRICS = ("historic_value", "historic_value_total")
 

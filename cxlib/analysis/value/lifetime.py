@@ -13,12 +13,13 @@ from cxlib import results
 from cxlib.analysis.value import uncertainty
 from cxlib.analysis.value.bg_nbd import BgNbdFit
 from cxlib.analysis.value.checks import checks, refusals
-from cxlib.analysis.value.door import DAYS, Numbers, days_per, totals
+from cxlib.analysis.value.door import DAYS, days_per, totals
 from cxlib.analysis.value.gamma_gamma import GammaGammaFit, expected_spend
 from cxlib.analysis.value.people import People
 from cxlib.analysis.value.portfolio import Portfolio
 from cxlib.analysis.value.purchases import alive
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Numbers
 
 METRICS = ("lifetime_value", "lifetime_value_total")
 

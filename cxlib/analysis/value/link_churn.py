@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
-from cxlib.analysis.value.door import Numbers
+from cxlib.analysis.doors import require
 from cxlib.analysis.value.link import limits_of, named
 from cxlib.analysis.value.link_panel import Names, Neighbours, Pairs, checked, paired, shifted
 from cxlib.analysis.value.link_slopes import FEW, NEEDED, deviation
 from cxlib.errors import UsageError
 from cxlib.measure import intervals
+from cxlib.measure.rows import Numbers
 
 HAZARD = "complementary log-log"
 _METHOD = f"{HAZARD} by period, clustered by customer"
@@ -149,9 +150,7 @@ def _table(panel: pd.DataFrame, names: Names, segments: Sequence[str], numbers: 
     """Return the checked panel with segments as labels and the mean of each customer's earlier answers."""
     if names.churned not in panel.columns or named(panel, names).churned == "":
         raise UsageError(f"the panel has no column '{names.churned}' that tells who left")
-    lacking = [name for name in segments if name not in panel.columns]
-    if lacking:
-        raise UsageError(f"the panel has no column {', '.join(lacking)}")
+    require(panel, segments, "the panel")
     labels = panel[[*segments]].astype(object).where(panel[[*segments]].notna(), "unknown").astype(str)
     coded = panel.assign(**{f"_{name}": pd.factorize(labels[name], sort=True)[0] for name in segments})
     table = checked(coded, names, [*numbers, *(f"_{name}" for name in segments)])

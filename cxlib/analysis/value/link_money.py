@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
-from cxlib.analysis.value.door import Numbers
 from cxlib.analysis.value.link import LinkFit, limits_of
 from cxlib.analysis.value.link_churn import ChurnFit
 from cxlib.errors import UsageError
 from cxlib.measure import intervals
+from cxlib.measure.rows import Numbers
 
 MORE, LONGER, BOTH = "spend more", "stay longer", "both"
 

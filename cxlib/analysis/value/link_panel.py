@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxlib.analysis.value import door
-from cxlib.analysis.value.door import Codes, Mask, Numbers
+from cxlib.analysis import doors
+from cxlib.analysis.doors import Mask
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Codes, Numbers
 from cxlib.periods import Period
 
 
@@ -103,11 +104,8 @@ def checked(panel: pd.DataFrame, names: Names, others: Sequence[str]) -> pd.Data
     """
     used = [names.satisfaction, *others, *filter(None, (names.churned, names.second))]
     wanted = {"customer": names.customer, "period": names.period} | {name: name for name in used}
-    door.columns([str(name) for name in panel.columns], dict(wanted))
-    found = {name: door.numbers(name, panel[name].reset_index(drop=True)) for name in used}
-    endless = [f"'{name}' in {int(np.isinf(value).sum())}" for name, value in found.items() if np.isinf(value).any()]
-    if endless:
-        raise UsageError(f"the panel has infinite numbers: {', '.join(endless)} rows")
+    doors.require(panel.columns, wanted, "the panel")
+    found = doors.numbers_of(panel, used)
     if not 0 < names.per < np.inf:
         raise UsageError(f"an effect of {names.per:g} points is none; `per` lies above 0")
     for name in filter(None, (names.satisfaction, names.second)):
@@ -132,7 +130,7 @@ def ordinals(periods: pd.Series) -> NDArray[np.int64]:
     if periods.isna().any():
         raise UsageError(f"the period is missing in {int(periods.isna().sum())} rows")
     if pd.api.types.is_numeric_dtype(periods.dtype):
-        found = door.numbers("period", periods)
+        found = doors.numbers("period", periods)
         if (found != np.floor(found)).any():
             raise UsageError("periods are labels such as 2026-10 or whole numbers")
         return found.astype(np.int64)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cxlib.analysis.value.door import Mask, Numbers
+from cxlib.analysis.doors import Mask
 from cxlib.analysis.value.link_panel import Neighbours, Pairs
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Numbers
 
 MULTIPLICATIVE, ADDITIVE = "multiplicative", "additive"
 MODELS = (MULTIPLICATIVE, ADDITIVE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from cxlib.analysis.value.door import Numbers
 from cxlib.analysis.value.link_panel import Pairs
 from cxlib.analysis.value.link_slopes import FEW, MULTIPLICATIVE, Slopes, none, spread
+from cxlib.measure.rows import Numbers
 
 _STEPS, _SMALL, _SINGULAR = 60, 1e-10, 1e13
 

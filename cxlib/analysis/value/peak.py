@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxlib.analysis.value.door import Numbers
+from cxlib.measure.rows import Numbers
 
 # Value, gradient and second derivatives with respect to the parameters themselves.
 Likelihood = Callable[[Numbers], tuple[float, Numbers, Numbers]]

@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cxlib import results
-from cxlib.analysis.value.door import Codes, Numbers, counts, numbers, spending
+from cxlib.analysis.doors import numbers
+from cxlib.analysis.value.door import counts, spending
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Codes, Numbers
 
 ALL = "all"
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxlib.analysis.value.door import Codes, Numbers, alike, totals
+from cxlib.analysis.value.door import alike, totals
 from cxlib.analysis.value.gamma_gamma import spend_terms
 from cxlib.analysis.value.purchases import alive
 from cxlib.analysis.value.rates import Kinds, of_kinds
+from cxlib.measure.rows import Codes, Numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from cxlib.analysis.doors import numbers
 from cxlib.analysis.value.bg_nbd import BgNbdFit
-from cxlib.analysis.value.door import Numbers, alike, broadcast, counts, numbers
+from cxlib.analysis.value.door import alike, broadcast, counts
 from cxlib.analysis.value.rates import while_alive
 from cxlib.errors import UsageError
+from cxlib.measure.rows import Numbers
 
 
 def probability_alive(fit: BgNbdFit, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Numbers:  # noqa: N803

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from cxlib.analysis.value.door import Codes, Numbers, alike
+from cxlib.analysis.value.door import alike
+from cxlib.measure.rows import Codes, Numbers
 
 # Both are enough for 10 digits over horizons of up to a hundred times alpha + T; see the tests.
 _TERMS, _NODES = 32, 28

@@ -12,10 +12,11 @@ from scipy import sparse, special
 from cxlib import results
 from cxlib.analysis.value.bg_nbd import BgNbdFit
 from cxlib.analysis.value.checks import DOUBT, HOLDS, REFUSES
-from cxlib.analysis.value.door import Codes, Numbers, columns, day, days_per
+from cxlib.analysis.value.door import columns, day, days_per
 from cxlib.analysis.value.rates import while_alive
 from cxlib.analysis.value.transactions import Purchases, purchases
 from cxlib.measure.intervals import z_of
+from cxlib.measure.rows import Codes, Numbers
 
 _LEAST = 10.0  # repeat purchases expected in a month that is looked at
 _MATTERS = 0.10  # a month, or a year of trend, this far from what is expected is worth a doubt

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxlib.analysis.value.door import Codes, Numbers, columns, day, days_of, days_per, numbers
+from cxlib.analysis import doors
+from cxlib.analysis.value.door import columns, day, days_per
+from cxlib.measure.rows import Codes, Numbers
 
 
 def summarise_transactions(
@@ -79,11 +81,11 @@ class Purchases:
 
 def purchases(frame: pd.DataFrame, customer: str, date: str, amount: str | None, last: pd.Timestamp) -> Purchases:
     """Merge the transactions of a day, up to the day `last`."""
-    days = days_of(date, frame[date])
+    days = doors.days(date, frame[date], zones=False)  # a day is one of the zone that reports are cut in
     known = (frame[customer].notna() & days.notna() & (days <= last)).to_numpy()
     who, customers = pd.factorize(frame.loc[known, customer], sort=True)
     number = days[known].to_numpy().astype("datetime64[D]").astype(np.int64)
-    money = numbers(amount, frame.loc[known, amount]) if amount is not None else np.zeros(number.size)
+    money = doors.numbers(amount, frame.loc[known, amount]) if amount is not None else np.zeros(number.size)
     order = np.lexsort((money, number, who))  # by amount too: sums of decimals must not depend on the rows' order
     who, number, money = who[order].astype(np.int64), number[order], money[order]
     fresh = np.flatnonzero(np.r_[True, (who[1:] != who[:-1]) | (number[1:] != number[:-1])]) if who.size else who

@@ -9,10 +9,10 @@ import pandas as pd
 
 from cxlib import results
 from cxlib.analysis.value.bg_nbd import PARAMETERS, BgNbdFit
-from cxlib.analysis.value.door import Numbers
 from cxlib.analysis.value.gamma_gamma import PARAMETERS as AMOUNTS
 from cxlib.analysis.value.gamma_gamma import GammaGammaFit
 from cxlib.measure.intervals import check_confidence, z_of
+from cxlib.measure.rows import Numbers
 
 Fit = BgNbdFit | GammaGammaFit
 _STEP = 1e-3  # of a logarithm, either way
