@@ -173,7 +173,7 @@ def _experienced(row: Row, order: list[Row], tables: Tables) -> Row:
     """Return what a response is about: its order, and the last contact at its touchpoint before it was sent."""
     found: Row = dict.fromkeys(("days_late", "partner_id", "contact_wait_seconds", "contact_resolved", "agent_id"))
     if order:
-        found["partner_id"] = order[0]["partner_id"]
+        found["partner_id"] = order[0].get("partner_id")
         if _late(order[0]) is not None:
             late = _second(order[0]["delivered_at"]) - _second(order[0]["promised_at"])
             found["days_late"] = max(late.total_seconds() / 86_400, 0.0)

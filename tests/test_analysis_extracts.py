@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -89,11 +88,11 @@ def test_people_are_the_population_of_weights(store: Store) -> None:
 
 
 def test_afterwards_equals_plain_loops(store: Store) -> None:
-    """Each answer with the orders, recommendations and the end of the subscription in the 60 days after it."""
+    """Each answer with the orders and recommendations in the 60 days after it."""
     days, periods = 60, Period.parse("2026-09").last(4)
     nps = COMPANY.metrics["nps"]
     found = store.run(extracts.afterwards(nps, store.tables, periods, days, timezone=ZONE, end=END))
-    orders, spells, events = (store.run(store.tables[name]) for name in ("orders", "subscriptions", "interactions"))
+    orders, events = (store.run(store.tables[name]) for name in ("orders", "interactions"))
     referrals = events[events["kind"] == "referral"]
     until = END.bounds(ZONE)[1]
     sample = found.sort_values(["customer_id", "answered_at"]).head(120)
@@ -105,22 +104,28 @@ def test_afterwards_equals_plain_loops(store: Store) -> None:
         told = referrals[(referrals["customer_id"] == row.customer_id) & (referrals["started_at"] > start)]
         assert row.referrals == (told["started_at"] <= stop).sum()
         assert row.followed == (stop < until)
-        own = spells[spells["customer_id"] == row.customer_id]
-        begun = pd.to_datetime(own["started_on"]) <= start.normalize()
-        end = pd.to_datetime(own["ended_on"])
-        open_then = begun & (end.isna() | (end > start.normalize()))
-        assert row.subscribed == open_then.any()
-        if row.subscribed:
-            assert row.churned == (end[open_then] <= stop.normalize()).any()
-        else:
-            assert row.churned is None or np.isnan(row.churned)
     assert len(sample) > 50
+
+
+def test_the_level_of_an_order_is_the_one_that_held_then(store: Store) -> None:
+    plan = COMPANY.segments["plan"]
+    found = store.run(extracts.orders(store.tables, END, timezone=ZONE, segments=[plan]))
+    history = store.run(store.tables["customers"]).sort_values("valid_from")
+    many = history.groupby("customer_id")["plan"].nunique()
+    mine = found[found["customer_id"].isin(many[many > 1].index)].sort_values("ordered_at")
+    wanted = pd.merge_asof(
+        mine, history[["customer_id", "valid_from", "plan"]], left_on="ordered_at", right_on="valid_from",
+        by="customer_id", suffixes=("", "_then"),
+    ).dropna(subset="plan_then")  # fmt: skip
+    assert len(wanted) > 20
+    assert (wanted["plan"] == wanted["plan_then"]).all()
+    assert len(found) == len(store.run(extracts.orders(store.tables, END, timezone=ZONE)))
 
 
 def test_what_a_workspace_lacks_is_null_or_said(store: Store) -> None:
     bare = {"responses": store.tables["responses"]}
     found = store.run(extracts.afterwards(COMPANY.metrics["nps"], bare, [END], 30, timezone=ZONE, end=END))
-    assert found[["spend", "referrals", "subscribed", "churned"]].isna().all(axis=None)
+    assert found[["spend", "referrals"]].isna().all(axis=None)
     for name in ("orders", "subscriptions"):
         with pytest.raises(plans.Undefined, match=f"no table '{name}'"):
             extracts.orders(bare, END, timezone=ZONE) if name == "orders" else extracts.subscriptions(bare, END)

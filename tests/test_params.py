@@ -246,7 +246,7 @@ params/workspace.yml:2: timezone: 'Europe/Madird' is not a timezone; did you mea
 params/workspace.yml:3: currency: 'euro' is not a currency: write its three capital letters, as in EUR
 params/workspace.yml:4: confidence: '1.5' is out of range: it must be less than 1
 params/workspace.yml:5: min_n: 'ten' is not a whole number
-params/workspace.yml:6: companny: no such key; the keys here are company, store, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, worth, retention_days; did you mean 'company'?
+params/workspace.yml:6: companny: no such key; the keys here are company, store, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, worth, ends_recorded_since, retention_days; did you mean 'company'?
 params/workspace.yml:9: attributes.shoe: 'texts' is none of text, timestamp, date, integer, number, money, boolean; did you mean 'text'?
 params/workspace.yml:10: period: 'day' is none of month, quarter, week
 params/workspace.yml:11: checks: 'yes' stands where 'key: value' lines are wanted

@@ -124,7 +124,18 @@ def test_what_is_asked_wrongly_is_said(at_demo: Path) -> None:
     run = cx.open_run(PERIOD)
     wrong: list[tuple[Callable[[], object], str]] = [
         (lambda: run.drivers("delivry"), "no model of drivers is called 'delivry'; did you mean 'delivery'?"),
-        (lambda: run.drivers("delivery", months=0), "months is 0"),
+        (lambda: run.drivers("delivery", months=0), "months 0 is no whole number from 1"),
+        (lambda: run.drivers("delivery", months="3"), "months '3' is no whole number from 1"),
+        (lambda: run.drivers(5), "a model of drivers is named by a text, not by 5"),
+        (lambda: run.drivers("delivery", seed=-1), "seed -1 is no whole number from 0"),
+        (lambda: run.survival(["plan"]), "a segment is named by a text, not by ['plan']"),
+        (lambda: run.survival("plan", horizon=float("nan")), "horizon nan is no number of months"),
+        (lambda: run.root_causes("delivery", against=None), "no period is called None"),
+        (lambda: run.hazard_ratios(3), "3 is no name and no list of names"),
+        (lambda: run.repeat_purchase(30), "windows is 30"),
+        (lambda: run.partners("late_delivery_share", intended="x"), "intended 'x' is no number"),
+        (lambda: run.keep("own", None), "kept as a function without arguments"),
+        (lambda: run.keep("own", lambda: pd.DataFrame({"a": [1]})), "own is no result frame"),
         (lambda: run.drivers("delivery", method="lgm"), "'lgm' is no method"),
         (lambda: run.survival("plann"), "no segment is called 'plann'"),
         (lambda: run.root_causes("delivery", against="target"), "a target has no answers"),
@@ -165,3 +176,72 @@ def test_a_workspace_that_lacks_the_table_is_told_so(
     frame = ANSWERS[question](cx.open_run(PERIOD))
     assert set(frame["status"]) == {results.UNDEFINED}
     assert frame["note"].str.contains("no table|does not tell").all()
+
+
+def test_silence_is_no_loyalty(at_demo: Path) -> None:
+    """Ends are recorded from November 2023 on: before, nobody is known to have left, which is not that nobody left."""
+    run = cx.open_run("2023-01")
+    for found in (run.churn(), run.retention(), run.survival(), run.hazard_ratios("plan"), run.reasons()):
+        assert set(found["status"]) == {results.UNDEFINED}
+        assert found["note"].str.contains("no subscription is known to have ended").all()
+    moves = cx.open_run("2023-06").migration("plan", against="2023-01")
+    gone = moves[moves["against"] == "gone"]
+    assert set(gone["status"]) == {results.UNDEFINED}
+    for found in (run.worth_of_a_point(), run.repeat_purchase(), run.rfm()):
+        assert (found["status"] != results.OK).all()
+    assert "begins before" in cx.open_run("2023-Q4").churn()["note"].item()
+
+
+@pytest.mark.parametrize(("label", "many"), [("2026-W40", 14), ("2026-Q3", 1), ("2026-10", 3)])
+def test_months_are_months_whatever_the_period(label: str, many: int) -> None:
+    found = bring.reach(cx.Period.parse(label), 3)
+    assert len(found) == many
+    assert found[-1].label == label
+
+
+def test_a_segment_that_nothing_is_known_of_gives_way_to_groups_by_purchases(
+    at_demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = cx.open_run(PERIOD)
+    unknown = run.segments["household_of_nobody"] = run.segments["plan"].model_copy(
+        update={"id": "household_of_nobody", "title": "Household", "column": "referred_by", "otherwise": "none"}
+    )
+    monkeypatch.setattr("cxlib.reports.belonging._known", lambda *_: False)
+    found = run.migration(unknown.id, bins=3)
+    assert set(found["segment"]) == {"rfm"}
+    assert found["note"].str.contains("groups by purchases instead").any()
+
+
+def test_who_has_left_is_worth_nothing_more(at_demo: Path) -> None:
+    """A customer whose subscriptions have all ended orders no more: the model does not know, the store does."""
+    run = cx.open_run(PERIOD)
+    found = run.lifetime_value("plan")
+    ahead, past = (found[found["metric"] == name] for name in ("lifetime_value", "historic_value"))
+    assert "has left" not in set(ahead["level"])
+    assert "has left" in set(past["level"])
+    here = bring.levels(run._inputs, run.period, [])
+    bought = bring.orders(run._inputs)["customer_id"].unique()
+    assert ahead.loc[ahead["level"] == "all", "n"].item() == len(set(bought) & set(here.index))
+    assert ahead["note"].str.contains("who are known to have left are not in it").all()
+
+
+def test_money_carries_its_evidence(at_demo: Path) -> None:
+    found = cx.open_run(PERIOD).worth_of_a_point(months=12)
+    total = found[found["metric"] == "worth_of_a_point"]
+    assert total.loc[total["status"] == results.OK, "note"].str.startswith("evidence: spend ").all()
+    controls = found[found["metric"].isin(["invoices looked at", "any invoices looked at"])]
+    assert not controls["note"].str.contains("held up|not shown").any()  # a grade is of the link, not of its check
+
+
+def test_a_year_of_worth_is_a_year_whatever_the_period(at_demo: Path) -> None:
+    for label, periods in (("2026-Q3", "4"), ("2026-10", "12")):
+        found = cx.open_run(label).worth_of_a_point(months=12)
+        assert set(found.loc[found["metric"] == "worth_of_a_point", "at"]) == {periods}
+
+
+def test_an_experiment_counts_with_the_answers_that_came_in_after_it(at_demo: Path) -> None:
+    """Exposed until 30 June, answers until mid July; while these are not all in, nothing is said."""
+    assert not (cx.open_run("2026-06").driver_evidence("delivery")["at"] == "experimental").any()
+    found = cx.open_run("2026-07").driver_evidence("delivery")
+    mine = found[(found["at"] == "experimental") & (found["metric"] == "importance")]
+    assert "Proactive delivery updates, 2026-04-01 to 2026-06-30" in mine["note"].item()

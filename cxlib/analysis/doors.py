@@ -18,8 +18,9 @@ from cxlib.measure.rows import Numbers
 
 Mask = NDArray[np.bool_]
 
-WRITE_NUMBERS = "Numbers as text are written as 12.50; what is missing is left out."
+WRITE_NUMBERS = "Write numbers as 12.50, and None for those that are missing or not finite."
 WRITE_DATES = "Write dates as 2026-10-31 or 2026-10-31 17:05:00."
+MOST_LEVELS = 50  # of a category: with more it is an id, and explains anything
 _MOST_NAMED, _LONGEST = 20, 60
 _NOT_NUMBERS = {
     **dict.fromkeys(("timedelta64", "timedelta"), "time spans: divide them by their unit, pd.Timedelta(days=1)"),
@@ -70,9 +71,7 @@ def require(
     faults = lacking(have, wanted)
     if faults:
         more = ", ..." if len(have) > _MOST_NAMED else ""
-        there = (
-            f"There are {', '.join(map(str, have[:_MOST_NAMED]))}{more}." if have else "There are no columns at all."
-        )
+        there = f"There are {', '.join(map(str, have[:_MOST_NAMED])) or 'no columns'}{more}."
         raise UsageError(f"{what}: {'; '.join(faults)}", hint=f"{there} {hint}".strip())
 
 
@@ -102,6 +101,8 @@ def numbers(name: str, values: Any, *, infinite_missing: bool = False) -> Number
 
 def numbers_of(frame: pd.DataFrame, names: Iterable[Any], *, infinite_missing: bool = False) -> dict[str, Numbers]:
     """Return columns of a frame as `numbers`, by name; what is wrong with any of them is told at once."""
+    names = list(names)
+    require(frame, names)
     found = {str(name): tried(str(name), frame[name], infinite_missing=infinite_missing) for name in names}
     faults = [fault for _, fault in found.values() if fault]
     if faults:

@@ -94,18 +94,26 @@ def totals(
     )  # fmt: skip
 
 
-def orders(tables: Tables, until: Period, *, timezone: str) -> ir.Table:
-    """Return all orders up to the end of a period: `customer_id`, `ordered_at`, `amount`, `cost`, `discount`.
+def orders(tables: Tables, until: Period, *, timezone: str, segments: Sequence[Segment] = ()) -> ir.Table:
+    """Return all orders up to the end of a period.
 
-    Amounts are doubles; what a workspace's orders do not tell is null.
+    They have `customer_id`, `ordered_at`, `amount`, `cost`, `discount` (doubles; null where a workspace's orders do not
+    tell) and the customer's level of each segment when the order was placed, by id.
     """
+    _of_no_period(segments)
     found = _table(tables, "orders")
     money = {
         name: found[name].cast("float64") if name in found.columns else ibis.null("float64")
         for name in ("amount", "cost", "discount")
     }
-    before = found.filter(found.ordered_at < until.bounds(timezone)[1])
-    return before.select("customer_id", "ordered_at", **money)
+    before = found.mutate(**{f"_{name}": value for name, value in money.items()})
+    before = with_customers(
+        before.filter(before.ordered_at < until.bounds(timezone)[1]), segments, "ordered_at", tables
+    )
+    return before.select(
+        "customer_id", "ordered_at", **{name: before[f"_{name}"] for name in money},
+        **{segment.id: level_of(segment, before, {}) for segment in segments},
+    )  # fmt: skip
 
 
 def subscriptions(tables: Tables, until: Period, *, segments: Sequence[Segment] = ()) -> ir.Table:
@@ -115,9 +123,7 @@ def subscriptions(tables: Tables, until: Period, *, segments: Sequence[Segment] 
     segment when it began, by id. An end after the period is not known yet: null. Reasons are 'not told' where the
     workspace does not have them.
     """
-    named = [segment.id for segment in segments if period_names_of([segment])]
-    if named:
-        raise UsageError(f"segments {', '.join(named)} hang on the period: a subscription begins in any")
+    _of_no_period(segments)
     found = _table(tables, "subscriptions")
     end = found.ended_on if "ended_on" in found.columns else ibis.null("date")
     reason = found.end_reason if "end_reason" in found.columns else ibis.null("string")
@@ -160,7 +166,7 @@ def afterwards(
     -------
     ibis.expr.types.Table
         `customer_id`, `y` (-100, 0 or 100 for NPS), `answered_at`, `followed` (the days had passed by the end),
-        `subscribed` (then), `churned`, `spend`, `referrals`; what the workspace cannot tell is null.
+        `spend`, `referrals`; what the workspace cannot tell is null.
     """
     answers = rows(
         metric, tables, periods, timezone=timezone, columns={"answered_at": "responded_at", "answer": "response_id"}
@@ -171,7 +177,7 @@ def afterwards(
     answers = answers.mutate(until=later)
     answers = _after(answers, tables, "orders", "ordered_at", "spend", "amount")
     answers = _after(answers, tables, "interactions", "started_at", "referrals", "", "referral")
-    return _left(answers, tables).drop("until", "answer", "period")
+    return answers.drop("until", "answer", "period")
 
 
 def _after(answers: ir.Table, tables: Tables, table: str, time: str, name: str, value: str, kind: str = "") -> ir.Table:
@@ -191,24 +197,11 @@ def _after(answers: ir.Table, tables: Tables, table: str, time: str, name: str, 
     return joined.mutate(**{name: ibis.coalesce(joined._total, 0.0)}).drop("_total", "_answer")
 
 
-def _left(answers: ir.Table, tables: Tables) -> ir.Table:
-    """Add whether the customer subscribed at the answer, and left in the days after."""
-    if "subscriptions" not in tables or "ended_on" not in tables["subscriptions"].columns:
-        return answers.mutate(subscribed=ibis.null("boolean"), churned=ibis.null("boolean"))
-    spells = tables["subscriptions"]
-    spells = spells.select(_who=spells.customer_id, _from=spells.started_on, _end=spells.ended_on)
-    day = answers.answered_at.date()
-    same = [
-        answers.customer_id == spells._who, spells._from <= day, spells._end.isnull() | (spells._end > day),
-    ]  # fmt: skip
-    met = answers.inner_join(spells, same)
-    gone = met.group_by("answer").aggregate(_gone=met._end.max()).rename(_answer="answer")
-    joined = answers.left_join(gone, answers.answer == gone._answer)
-    left = joined._gone.notnull() & (joined._gone <= joined.until.date())
-    known = joined._answer.notnull()
-    return joined.mutate(
-        subscribed=known, churned=ibis.ifelse(known, left, ibis.null("boolean"))
-    ).drop("_gone", "_answer")  # fmt: skip
+def _of_no_period(segments: Sequence[Segment]) -> None:
+    """Refuse segments that are told of a period: orders and subscriptions begin in any."""
+    named = [segment.id for segment in segments if period_names_of([segment])]
+    if named:
+        raise UsageError(f"segments {', '.join(named)} hang on the period, and what is asked of is of many")
 
 
 def _table(tables: Tables, name: str) -> ir.Table:

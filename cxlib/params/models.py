@@ -70,6 +70,7 @@ class Workspace(Model):
     repeated_responses: Repeats = Repeats()
     weighting: Weighting = Weighting()
     worth: Worth = Worth()
+    ends_recorded_since: Annotated[Day | None, Null] = None  # of subscriptions; default: as the ends themselves show
     retention_days: int = Field(400, ge=1)  # how long `cx compact` leaves a snapshot alone
 
 

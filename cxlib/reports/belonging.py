@@ -73,9 +73,14 @@ def moved(inputs: Inputs, segment: Segment | None, against: Period, bins: int) -
     def make() -> pd.DataFrame:
         from cxlib.analysis import segments
 
-        before, after = (_levels(inputs, segment, period, bins) for period in (against, bring.own(inputs)))
-        name, how = segment.id if segment else RFM, bring.how(inputs)
-        moves = segments.migration(before, after, segment=name, **how)
+        times = (against, bring.own(inputs))
+        known = segment is not None and any(_known(inputs, segment, period) for period in times)
+        before, after = (_levels(inputs, segment if known else None, period, bins) for period in times)
+        name, how = segment.id if segment and known else RFM, bring.how(inputs)
+        moves = _without_gone(inputs, segments.migration(before, after, segment=name, **how), against)
+        if segment and not known:
+            note = f"nothing is known of customers' {segment.title.lower()}: their groups by purchases instead"
+            moves = moves.assign(note=moves["note"].where(moves["note"] != "", note))
         tests = segments.stationarity(before, after, min_n=how["min_n"])
         return results.label(results.concat([moves, tests]), segment=name, at=against.label)
 
@@ -91,7 +96,7 @@ def crossed(inputs: Inputs, metric: Metric, months: int) -> pd.DataFrame:
 
         own, zone = bring.own(inputs), inputs.context.workspace.timezone
         plan = extracts.rows(
-            metric, inputs.store().tables, own.last(months), timezone=zone,
+            metric, inputs.store().tables, bring.reach(own, months), timezone=zone,
             columns={"answered_at": "responded_at", "answer": "response_id"},
         )  # fmt: skip
         said = inputs.store().run(plan).dropna(subset="y").sort_values(["answered_at", "answer"])
@@ -121,10 +126,25 @@ def _levels(inputs: Inputs, segment: Segment | None, period: Period, bins: int) 
     """Return the level of each customer at the end of a period: of a segment, else their group by purchases."""
     if segment is None:
         return _scored(inputs, period, bins)["group"]
-    found = bring.levels(inputs, period, [segment])[segment.title]
-    if len(found) and (found == segment.otherwise).all():
-        raise Undefined(f"nothing is known of customers' {segment.title.lower()} in {period.title}")
-    return found
+    return bring.levels(inputs, period, [segment])[segment.title]
+
+
+def _known(inputs: Inputs, segment: Segment, period: Period) -> bool:
+    """Say whether any customer of a period has a level of a segment other than its catch-all."""
+    return bool((bring.levels(inputs, period, [segment])[segment.title] != segment.otherwise).any())
+
+
+def _without_gone(inputs: Inputs, moves: pd.DataFrame, against: Period) -> pd.DataFrame:
+    """Take out who left where the workspace cannot tell: without ends of subscriptions from the start on."""
+    if "subscriptions" in inputs.store().tables:
+        ends = bring.spells(inputs)["ended_on"]
+        if ends.notna().any() and pd.Timestamp(against.next_day) >= ends.min().to_period("M").start_time:
+            return moves
+    left = (moves["metric"] == "transition") & (moves["against"] == "gone")
+    note = "this workspace does not tell who left since then"
+    return results.conform(
+        moves.assign(status=moves["status"].mask(left, results.UNDEFINED), note=moves["note"].mask(left, note))
+    )
 
 
 def _verdict(fit: ClusterFit) -> pd.DataFrame:

@@ -5,6 +5,7 @@ The frames name customers. They live while an answer is made of them; what is fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 CUSTOMER, SCORE = "customer_id", "score"
+_HALF_YEAR = pd.Timedelta(days=183)
 
 
 def own(inputs: Inputs) -> Period:
@@ -34,6 +36,12 @@ def how(inputs: Inputs) -> dict[str, Any]:
 def limits(inputs: Inputs) -> list[str]:
     """Return the same as words of an answer's key."""
     return [f"{name} {value}" for name, value in how(inputs).items()]
+
+
+def reach(period: Period, months: int) -> list[Period]:
+    """Return the periods of one kind that end with a period and reach back over so many months."""
+    per = {"week": 12 / 52.1775, "month": 1, "quarter": 3}[period.kind]
+    return period.last(math.ceil(months / per - 1e-9))
 
 
 def since(inputs: Inputs, months: int) -> pd.Timestamp:
@@ -80,47 +88,92 @@ def answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comme
     return _run(inputs, plan).dropna(subset="y").rename(columns=titles)
 
 
-def orders(inputs: Inputs) -> pd.DataFrame:
-    """Return all orders up to the run's period: `customer_id`, `ordered_at` (local), `amount`, `margin`, `discounted`.
+def orders(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
+    """Return all orders up to the run's period, with the level of segments when each was placed.
 
-    The margin is the amount less its cost, or the workspace's share of the amount; the amount itself where neither is
-    known.
+    Returns
+    -------
+    pandas.DataFrame
+        `customer_id`, `ordered_at` (local), `amount`, `margin`, `discounted` and the segments by title. The margin is
+        the workspace's share of the amount, else the amount less its cost; an order without a cost has the margin of
+        those with one, and the amount itself where no cost is known at all.
     """
     from cxlib.analysis import extracts
 
     zone, share = inputs.context.workspace.timezone, inputs.context.workspace.worth.margin
-    found = _run(inputs, extracts.orders(inputs.store().tables, own(inputs), timezone=zone))
-    margin = found["amount"] * share if share is not None else found["amount"] - found["cost"].fillna(0.0)
+    plan = extracts.orders(inputs.store().tables, own(inputs), timezone=zone, segments=segments)
+    found = _run(inputs, plan).rename(columns={s.id: s.title for s in segments})
+    cost, amount = found.pop("cost"), found["amount"]
+    known = cost.notna()
+    if share is None:
+        total = float(amount[known].sum())
+        share = 1 - float(cost[known].sum()) / total if total > 0 else 1.0
+        margin = (amount - cost).where(known, amount * share)
+    else:
+        margin = amount * share
     discounted = (found.pop("discount") > 0).astype(float)
     return found.assign(ordered_at=_local(found["ordered_at"], zone), margin=margin, discounted=discounted)
 
 
 def spells(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
-    """Return subscriptions up to the end of the run's period, with the level of segments when each began.
+    """Return the spells of subscribing up to the end of the run's period: a change of plan is no end of one.
 
     Returns
     -------
     pandas.DataFrame
-        `customer_id`, `started_on`, `ended_on`, `end_reason`, `monthly_amount`, the segments by title; `months` (how
-        long it lasted, or has lasted), `ended` (0 or 1), `watched` (months that had passed when ends began to be
+        `customer_id`, `started_on`, `ended_on`, `end_reason`, the segments by title (when the spell began); `months`
+        (how long it lasted, or has lasted), `ended` (0 or 1), `watched` (months that had passed when ends began to be
         recorded: nobody can be seen to leave before).
     """
     from cxlib.analysis import extracts
 
     tables, until = inputs.store().tables, own(inputs)
     plan = extracts.subscriptions(tables, until, segments=segments)
-    found = _run(inputs, plan).rename(columns={s.id: s.title for s in segments})
-    for name in ("started_on", "ended_on"):
-        found[name] = pd.to_datetime(found[name])
-    ends, day = found["ended_on"], pd.Timestamp(until.next_day)
-    first = ends.min().to_period("M").start_time if ends.notna().any() else day
-    last = ends.fillna(day)
-    month = 30.4375
+    found = joined(_run(inputs, plan).rename(columns={s.id: s.title for s in segments}))
+    first, day = since_when(inputs, found["ended_on"]), pd.Timestamp(until.next_day)
+    last, month = found["ended_on"].fillna(day), 30.4375
     return found.assign(
         months=(last - found["started_on"]).dt.days.clip(lower=0) / month,
-        ended=ends.notna().astype(float),
-        watched=((first - found["started_on"]).dt.days.clip(lower=0)) / month,
+        ended=found["ended_on"].notna().astype(float),
+        watched=((first if first is not None else day) - found["started_on"]).dt.days.clip(lower=0) / month,
     )
+
+
+def joined(found: pd.DataFrame) -> pd.DataFrame:
+    """Join subscriptions of one customer that touch or overlap: the first says what it was, the last why it ended.
+
+    Parameters
+    ----------
+    found
+        `customer_id`, `started_on`, `ended_on` (missing: still open), `end_reason` and more, in any order.
+    """
+    never = pd.Timestamp("2262-01-01")
+    table = found.assign(
+        started_on=pd.to_datetime(found["started_on"]), _end=pd.to_datetime(found["ended_on"]).fillna(never)
+    ).sort_values([CUSTOMER, "started_on", "_end"], ignore_index=True)
+    before = table.groupby(CUSTOMER)["_end"].cummax().groupby(table[CUSTOMER]).shift()
+    number = (before.isna() | (table["started_on"] > before)).cumsum()
+    first = table.groupby(number.rename("_spell")).first()
+    last = table.sort_values([CUSTOMER, "_end", "started_on"]).groupby(number.rename("_spell")).last()
+    ends = last["_end"].where(last["_end"] < never)
+    reason = last["end_reason"].where(ends.notna())
+    return first.drop(columns="_end").assign(ended_on=ends, end_reason=reason).reset_index(drop=True)
+
+
+def since_when(inputs: Inputs, ends: pd.Series[Any]) -> pd.Timestamp | None:
+    """Return since when ends of subscriptions are recorded; None where none is known.
+
+    What `workspace.yml` says, else the first of the month from which no half year passes without an end: one end that
+    was typed in years before the rest does not make the time between a time in which nobody left.
+    """
+    told = inputs.context.workspace.ends_recorded_since
+    known = ends.dropna().sort_values()
+    if known.empty:
+        return None
+    if told is not None:
+        return pd.Timestamp(told)
+    gaps = known.diff() > _HALF_YEAR
+    return known[gaps].iloc[-1].to_period("M").start_time if gaps.any() else known.iloc[0].to_period("M").start_time
 
 
 def levels(inputs: Inputs, period: Period, segments: Sequence[Segment]) -> pd.DataFrame:
@@ -135,14 +188,33 @@ def levels(inputs: Inputs, period: Period, segments: Sequence[Segment]) -> pd.Da
 def afterwards(inputs: Inputs, metric: Metric, months: int, days: int) -> pd.DataFrame:
     """Return the answers of the months before the run's end with what their customers did in the `days` after.
 
-    The columns of `analysis.extracts.afterwards`; answers whose days were not over are left out.
+    The columns of `analysis.extracts.afterwards`, and `churned`: missing where the customer did not subscribe at the
+    answer. Answers whose days were not over are left out.
     """
     from cxlib.analysis import extracts
 
-    zone, end = inputs.context.workspace.timezone, own(inputs)
-    plan = extracts.afterwards(metric, inputs.store().tables, end.last(months), days, timezone=zone, end=end)
+    tables, zone, end = inputs.store().tables, inputs.context.workspace.timezone, own(inputs)
+    plan = extracts.afterwards(metric, tables, reach(end, months), days, timezone=zone, end=end)
     found = _run(inputs, plan)
-    return found[found["followed"] & found["y"].notna()].drop(columns="followed").reset_index(drop=True)
+    found = found[found["followed"] & found["y"].notna()].drop(columns="followed").reset_index(drop=True)
+    found = found.assign(answered_at=_local(found["answered_at"], zone))
+    if "subscriptions" not in tables:
+        return found.assign(churned=float("nan"))
+    return found.assign(churned=left_after(found, spells(inputs), days))
+
+
+def left_after(answers: pd.DataFrame, known: pd.DataFrame, days: int) -> pd.Series[Any]:
+    """Return 1 where an answer's customer left in the days after it, 0 where not, missing where there was no spell."""
+    asked = answers.assign(
+        _day=answers["answered_at"].dt.normalize().astype("datetime64[us]"), _row=range(len(answers))
+    )
+    began = known[[CUSTOMER, "started_on", "ended_on"]].astype({"started_on": "datetime64[us]"})
+    met = pd.merge_asof(
+        asked.sort_values("_day"), began.sort_values("started_on"), left_on="_day", right_on="started_on", by=CUSTOMER
+    )
+    here = met["started_on"].notna() & (met["ended_on"].isna() | (met["ended_on"] > met["_day"]))
+    gone = (met["ended_on"] <= met["_day"] + pd.Timedelta(days=days)).astype(float).where(here)
+    return gone.set_axis(met["_row"]).sort_index().set_axis(answers.index)
 
 
 def panel(inputs: Inputs, metric: Metric, periods: Sequence[Period], segments: Sequence[Segment] = ()) -> pd.DataFrame:

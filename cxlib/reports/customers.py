@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from cxlib.analysis import doors
 from cxlib.errors import UsageError
 from cxlib.params.models import DriverModel, Metric
 from cxlib.reports import belonging, driving, partnering, staying, worth
 from cxlib.reports.named import Named, listed
+
+_MOST = 1_200  # months; a hundred years
 
 
 class Customers(Named):
@@ -38,7 +41,7 @@ class Customers(Named):
             Rows of a driver in `level`: metric `importance` (share of R2), `rank`, the outcome's own (an average effect
             in its points), `performance` (0 to 100); and one row `r_squared`. See `analysis.drivers`.
         """
-        return driving.driven(self._inputs, self.model(model), _count("months", months), method, seed)
+        return driving.driven(self._inputs, self.model(model), _count("months", months), method, _seed(seed))
 
     def driver_evidence(self, model: str = "", months: int = 12, seed: int = 1) -> pd.DataFrame:
         """Put what customers say, what goes with the score and what experiments show side by side.
@@ -46,7 +49,7 @@ class Customers(Named):
         `at` is `stated` (share of comments that name the driver's theme), `derived` or `experimental`. Parameters as in
         `drivers`; see `analysis.drivers.compare`.
         """
-        return driving.evidence(self._inputs, self.model(model), _count("months", months), seed)
+        return driving.evidence(self._inputs, self.model(model), _count("months", months), _seed(seed))
 
     def root_causes(self, model: str = "", against: str = "year_ago", months: int = 3, seed: int = 1) -> pd.DataFrame:
         """Split the change of a score into product, service, channel, digital, mix and what nothing explains.
@@ -66,7 +69,7 @@ class Customers(Named):
             Rows of leaves and of drivers that add up to the change. See `analysis.drivers.root_causes`.
         """
         other = self._against(against)
-        return driving.caused(self._inputs, self.model(model), _count("months", months), other, seed)
+        return driving.caused(self._inputs, self.model(model), _count("months", months), other, _seed(seed))
 
     def partners(
         self, metric: str | Metric | None = None, by: str = "partner", months: int = 12,
@@ -97,8 +100,10 @@ class Customers(Named):
         found = self._metric(metric)
         segments = [self._segment(name) for name in listed(case_mix)]
         meant = found.target if intended is None else intended
+        if meant is not None and (isinstance(meant, bool) or not isinstance(meant, int | float)):
+            raise UsageError(f"intended {meant!r} is no number")
         return partnering.compared(
-            self._inputs, found, self._segment(by), _count("months", months), segments, seed, meant
+            self._inputs, found, self._segment(by), _count("months", months), segments, _seed(seed), meant
         )
 
     def rfm(self, bins: int = 5) -> pd.DataFrame:
@@ -130,7 +135,7 @@ class Customers(Named):
             Profiles, a row `clusters` with the verdict in its note, and the stability of each number looked at. See
             `analysis.segments.cluster`.
         """
-        return belonging.clustered(self._inputs, _count("months", months), k, seed)
+        return belonging.clustered(self._inputs, _count("months", months), k, _seed(seed))
 
     def migration(self, segment: str = "", against: str = "year_ago", bins: int = 5) -> pd.DataFrame:
         """Say where the customers of each level went since another period.
@@ -171,7 +176,7 @@ class Customers(Named):
 
         Subscriptions from before ends were recorded count from then on (delayed entry). See `loyalty.survival`.
         """
-        return staying.survived(self._inputs, self._segment(by) if by else None, horizon)
+        return staying.survived(self._inputs, self._segment(by) if by else None, _horizon(horizon))
 
     def hazard_ratios(self, by: Sequence[str] | str = ("plan", "region", "acquisition_source")) -> pd.DataFrame:
         """Return what goes with leaving sooner, all else equal (Cox), and tests that it stays so over time.
@@ -182,7 +187,7 @@ class Customers(Named):
 
     def reasons(self, horizon: float = 36) -> pd.DataFrame:
         """Return which share leaves for each reason within how many months. See `loyalty.competing_reasons`."""
-        return staying.reasons(self._inputs, horizon)
+        return staying.reasons(self._inputs, _horizon(horizon))
 
     def say_and_do(self, metric: str | Metric | None = None, days: int = 180, months: int = 18) -> pd.DataFrame:
         """Return what promoters, passives and detractors did in the days after they answered.
@@ -206,7 +211,10 @@ class Customers(Named):
 
     def repeat_purchase(self, windows: Sequence[int] = (30, 90, 180, 365), by: str = "") -> pd.DataFrame:
         """Return which share of customers buys again within so many days. See `analysis.loyalty.repeat_purchase`."""
-        return staying.again(self._inputs, windows, self._segment(by) if by else None)
+        if isinstance(windows, str) or not isinstance(windows, Sequence):
+            raise UsageError(f"windows is {windows!r}", hint="Give a list of days, as in (30, 90).")
+        days = [_count("windows", window) for window in windows]
+        return staying.again(self._inputs, days, self._segment(by) if by else None)
 
     def lifetime_value(self, by: str = "", seed: int = 1) -> pd.DataFrame:
         """Return what customers were worth so far and will be worth over the horizon of `worth` in `workspace.yml`.
@@ -224,14 +232,14 @@ class Customers(Named):
             Rows `lifetime_value`, `historic_value` and their totals, and the checks that allow the first. See
             `analysis.value`.
         """
-        return worth.lifetime(self._inputs, self._segment(by) if by else None, seed)
+        return worth.lifetime(self._inputs, self._segment(by) if by else None, _seed(seed))
 
     def calibration(self, months: int = 6, seed: int = 1) -> pd.DataFrame:
         """Hold what the model of purchases foresaw for the last months against what came.
 
         See `analysis.value.calibrate`.
         """
-        return worth.held_out(self._inputs, _count("months", months), seed)
+        return worth.held_out(self._inputs, _count("months", months), _seed(seed))
 
     def worth_of_a_point(
         self, metric: str | Metric = "csat_mean", months: int = 24, by: Sequence[str] | str = ("plan",)
@@ -272,9 +280,16 @@ class Customers(Named):
         UsageError
             For a name that is no file name.
         """
-        if not name.isidentifier():
-            raise UsageError(f"'{name}' cannot be kept under that name", hint="Use letters, digits and _.")
+        if not isinstance(name, str) or not name.isidentifier():
+            raise UsageError(f"{name!r} cannot be kept under that name", hint="Use letters, digits and _.")
+        if not callable(make) or not all(isinstance(part, str) for part in parts):
+            raise UsageError("an analysis is kept as a function without arguments, and texts that say what it is of")
         return self._inputs.answer(name, ["kept", *parts], make)
+
+    def outcome(self, model: str = "") -> Metric:
+        """Return the metric that a model of drivers explains, under the model's title: it is of these rows only."""
+        found = self.model(model)
+        return self.metrics[found.outcome].model_copy(update={"title": found.title})
 
     def model(self, name: str = "") -> DriverModel:
         """Return a model of drivers by its id; the pack's first for ''."""
@@ -297,6 +312,15 @@ class Customers(Named):
 
 def _count(what: str, number: int) -> int:
     """Return a number of months or the like; `UsageError` where it counts none."""
-    if number < 1:
-        raise UsageError(f"{what} is {number}; it counts from 1")
-    return number
+    return doors.whole(what, number, 1, _MOST)
+
+
+def _seed(seed: int) -> int:
+    return doors.whole("seed", seed, 0, 2**32 - 1)
+
+
+def _horizon(months: float) -> float:
+    """Return how many months are looked ahead; `UsageError` for what is no such number."""
+    if isinstance(months, bool) or not isinstance(months, int | float) or not 1 <= months <= _MOST:
+        raise UsageError(f"horizon {months!r} is no number of months from 1 to {_MOST}")
+    return float(months)

@@ -16,7 +16,6 @@ from cxlib.periods import Period
 from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
 
-_PLURALS = {"week": "weeks", "month": "months", "quarter": "quarters"}
 _AFTER_STOP = 14  # days in which answers about what happened in an experiment still come in
 
 
@@ -26,7 +25,7 @@ def driven(inputs: Inputs, model: DriverModel, months: int, method: str, seed: i
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        answers = _answers(inputs, model, bring.own(inputs).last(months))
+        answers = _answers(inputs, model, bring.reach(bring.own(inputs), months))
         names, how = _names(inputs, model), _how(inputs, seed)
         fit = drivers.fit(answers, model.title, names, method=method, cluster=bring.CUSTOMER, **how)
         outcome, points = _scored(inputs, model, answers)
@@ -43,7 +42,7 @@ def evidence(inputs: Inputs, model: DriverModel, months: int, seed: int) -> pd.D
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        answers = _answers(inputs, model, bring.own(inputs).last(months), comments=True)
+        answers = _answers(inputs, model, bring.reach(bring.own(inputs), months), comments=True)
         fit = drivers.fit(answers, model.title, _names(inputs, model), cluster=bring.CUSTOMER, **_how(inputs, seed))
         said, tried = _stated(inputs, model, answers), _tried(inputs, model)
         if said is None and tried is None:
@@ -62,7 +61,7 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        now, before = bring.own(inputs).last(months), against.last(months)
+        now, before = bring.reach(bring.own(inputs), months), bring.reach(against, months)
         both = _answers(inputs, model, sorted({*before, *now}))
         labels = {period.label for period in now}, {period.label for period in before}
         after, earlier = (both[both["period"].isin(names)] for names in labels)
@@ -73,7 +72,7 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
             earlier, after, model.title, _names(inputs, model), leaves, cluster=bring.CUSTOMER,
             labels=(against.label, bring.own(inputs).label), **_how(inputs, seed),
         )  # fmt: skip
-        return _about(found.assign(at=f"{months} {_PLURALS[against.kind]}"), model)
+        return _about(found.assign(at=f"{months} months"), model)
 
     parts = [*_key(inputs, model), str(months), against.label, str(seed)]
     return inputs.answer("root_causes", parts, make)
@@ -108,10 +107,15 @@ def _tried(inputs: Inputs, model: DriverModel) -> pd.DataFrame | None:
     own, parts = bring.own(inputs), []
     for driver in model.drivers.values():
         plan = inputs.context.experiments.get(driver.experiment)
-        if plan is not None and plan.stop < own.next_day.isoformat() and "exposures" in inputs.store().tables:
+        if plan is not None and _until(plan) <= pd.Timestamp(own.next_day) and "exposures" in inputs.store().tables:
             effect = _effect(inputs, model, plan)
             parts += [] if effect is None else [results.label(effect, level=driver.title)]
     return results.concat(parts) if parts else None
+
+
+def _until(plan: Experiment) -> pd.Timestamp:
+    """Return up to when answers belong to an experiment: those about its last day come in later."""
+    return pd.Timestamp(plan.stop) + pd.Timedelta(days=1 + _AFTER_STOP)
 
 
 def _effect(inputs: Inputs, model: DriverModel, plan: Experiment) -> pd.DataFrame | None:
@@ -122,17 +126,14 @@ def _effect(inputs: Inputs, model: DriverModel, plan: Experiment) -> pd.DataFram
 
     about, store = inputs.context, inputs.store()
     metric, zone = about.metrics[model.outcome], about.workspace.timezone
-    first, last = (Period.parse(day[:7]) for day in (plan.start, plan.stop))
-    periods = last.last(
-        (last.first_day.year - first.first_day.year) * 12 + last.first_day.month - first.first_day.month + 2
-    )
+    until = _until(plan)
+    periods = Period.range(plan.start[:7], f"{until:%Y-%m}")
     rows = store.run(extracts.rows(
         metric, store.tables, periods, timezone=zone, columns={"at": metric.time}, kept=model.filter,
         touchpoints=about.touchpoints,
     )).dropna(subset="y")  # fmt: skip
     exposed = store.tables["exposures"]
     arms = store.run(exposed.filter(exposed.experiment == plan.id).select("customer_id", "variant", "exposed_at"))
-    until = pd.Timestamp(plan.stop) + pd.Timedelta(days=_AFTER_STOP)
     met = rows.merge(arms, on=bring.CUSTOMER)
     met = met[(met["at"] >= met["exposed_at"]) & (met["at"] < until)]
     control, *_, tried = plan.variants

@@ -227,6 +227,10 @@ class Inputs:
 
         def bring() -> pd.DataFrame:
             found = make()
+            if not isinstance(found, pd.DataFrame) or tuple(found.columns) != results.COLUMNS:
+                raise UsageError(
+                    f"{name} is no result frame", hint="Make one with cx.results.frame or a function of cx."
+                )
             own = {"period": found["period"].where(found["period"] != "", period)}
             own["definition"] = found["definition"].where(found["definition"] != "", digest)
             return results.conform(found.assign(**own))

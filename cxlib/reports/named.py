@@ -47,13 +47,17 @@ class Named:
 
     def _against(self, name: str) -> Period:
         """Return the one period that a comparison names."""
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"no period is called {name!r}", hint="Name one, as in against='year_ago' or '2025-10'.")
         others, target = compared(self.period, [name])
         if target:
             raise UsageError("a target has no answers to compare", hint="Name a period, as in against='year_ago'.")
         return others[0]
 
     @staticmethod
-    def _known(name: str, known: Mapping[str, Any], what: str) -> Any:
+    def _known(name: Any, known: Mapping[str, Any], what: str) -> Any:
+        if not isinstance(name, str):
+            raise UsageError(f"a {what} is named by a text, not by {name!r}")
         if name not in known:
             raise UsageError(
                 f"no {what} is called '{name}'{did_you_mean(name, known)}", hint=f"There are {', '.join(known)}."
@@ -63,4 +67,6 @@ class Named:
 
 def listed(names: Sequence[str] | str) -> list[str]:
     """Return names as a list, also where one was given by itself; each once."""
+    if not isinstance(names, str | Sequence) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{names!r} is no name and no list of names")
     return list(dict.fromkeys([names] if isinstance(names, str) else names)) if names else []

@@ -27,7 +27,7 @@ def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments:
 
         if metric.kind not in _KINDS or isinstance(metric.denominator, Part):
             raise Undefined(f"'{metric.id}' is a {metric.kind}: partners are compared by scores, shares and means")
-        rows = bring.partners(inputs, metric, by, bring.own(inputs).last(months), {}, segments)
+        rows = bring.partners(inputs, metric, by, bring.reach(bring.own(inputs), months), {}, segments)
         if rows["partner"].notna().sum() == 0:
             raise Undefined(f"no row of {metric.id} names its {by.title.lower()}")
         mix = [segment.id for segment in segments]

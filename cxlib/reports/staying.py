@@ -22,8 +22,10 @@ def left(inputs: Inputs) -> pd.DataFrame:
     def make() -> pd.DataFrame:
         from cxlib.analysis import loyalty
 
-        own = bring.own(inputs)
-        return loyalty.churn(_spells(inputs), own.first_day, own.next_day, **bring.how(inputs))
+        own, spells = bring.own(inputs), _recorded(inputs)
+        if pd.Timestamp(own.first_day) < spells["ended_on"].min().to_period("M").start_time:
+            raise Undefined("this period begins before the first subscription that is known to have ended")
+        return loyalty.churn(spells, own.first_day, own.next_day, **bring.how(inputs))
 
     return inputs.answer("churn", bring.limits(inputs), make)
 
@@ -34,7 +36,7 @@ def kept(inputs: Inputs, cohorts: int, kind: str) -> pd.DataFrame:
     def make() -> pd.DataFrame:
         from cxlib.analysis import loyalty
 
-        own, spells = bring.own(inputs), _spells(inputs)
+        own, spells = bring.own(inputs), _recorded(inputs)
         # Of those who came before ends were recorded only the ones who stayed are known.
         known = spells.loc[spells["watched"] == 0, "started_on"].min()
         since = max(pd.Timestamp(own.previous(cohorts - 1).first_day), pd.Timestamp(known))
@@ -58,7 +60,7 @@ def survived(inputs: Inputs, by: Segment | None, horizon: float) -> pd.DataFrame
         parts = [found]
         if group is not None and len(group.unique()) > 1:
             parts.append(loyalty.log_rank(spells["months"], spells["ended"], group, entry=spells["watched"]))
-        return _named(results.concat(parts), by)
+        return _named(_since(inputs, results.concat(parts)), by)
 
     return inputs.answer("survival", [_words(by), f"{horizon:g}", *bring.limits(inputs)], make)
 
@@ -73,7 +75,7 @@ def hazards(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
         how = bring.how(inputs)
         fit = loyalty.cox(spells, "months", "ended", titles, entry="watched", cluster=bring.CUSTOMER)
         ratios = fit.ratios(how["confidence"], how["min_n"])
-        return results.concat([ratios, loyalty.proportional_hazards(fit)])
+        return results.concat([ratios, loyalty.proportional_hazards(fit, confidence=how["confidence"])])
 
     return inputs.answer("hazard_ratio", [*map(_words, segments), *bring.limits(inputs)], make)
 
@@ -121,14 +123,12 @@ def again(inputs: Inputs, windows: Sequence[int], by: Segment | None) -> pd.Data
     def make() -> pd.DataFrame:
         from cxlib.analysis import loyalty
 
-        own = bring.own(inputs)
-        bought, name = bring.orders(inputs), ""
-        if by:
-            name = by.title
-            bought = bought.merge(bring.levels(inputs, own, [by]), "inner", left_on=bring.CUSTOMER, right_index=True)
-        return loyalty.repeat_purchase(
-            bought, end=bring.last_day(own), windows=list(windows), by=name, **bring.how(inputs)
-        )
+        bought, end = bring.orders(inputs, [by] if by else []), bring.last_day(bring.own(inputs))
+        if bought.empty:
+            raise Undefined("nothing was bought by the end of this period")
+        name = by.title if by else ""
+        found = loyalty.repeat_purchase(bought, end=end, windows=list(windows), by=name, **bring.how(inputs))
+        return _named(found, by)
 
     return inputs.answer("repeat_purchase", [_words(by), *map(str, windows), *bring.limits(inputs)], make)
 
@@ -141,12 +141,27 @@ def _spells(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
     return found
 
 
-def _watched(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
-    """Return the subscriptions that anybody could be seen to end: not those that were over before records began."""
+def _recorded(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
+    """Return subscriptions; `Undefined` where none has ended: silence is no loyalty."""
     found = _spells(inputs, segments)
     if not found["ended"].any():
-        raise Undefined("nobody has left by the end of this period")
+        raise Undefined("no subscription is known to have ended by the end of this period")
+    return found
+
+
+def _watched(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
+    """Return the subscriptions that anybody could be seen to end: not those that were over before records began."""
+    found = _recorded(inputs, segments)
     return found[found["months"] > found["watched"]].reset_index(drop=True)
+
+
+def _since(inputs: Inputs, found: pd.DataFrame) -> pd.DataFrame:
+    """Say in the method since when ends are recorded: subscriptions from before count from then on."""
+    when = bring.since_when(inputs, bring.spells(inputs)["ended_on"])
+    words = f"{when:%Y-%m-%d}" if when is not None else "never"
+    return found.assign(
+        method=found["method"].where(found["method"] == "", found["method"] + f", ends known from {words}")
+    )
 
 
 def _named(found: pd.DataFrame, by: Segment | None) -> pd.DataFrame:

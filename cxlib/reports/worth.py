@@ -15,6 +15,7 @@ from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
 
 _PER = {"nps": 10.0}  # how many points of a score an effect is told for
+_DAY = pd.Timedelta(days=1)
 _LEFT = "has left"
 _WEEKS = 52.1775 / 12  # of a month
 
@@ -38,23 +39,37 @@ def lifetime(inputs: Inputs, by: Segment | None, seed: int) -> pd.DataFrame:
         bought = _bought(inputs)
         columns = (bring.CUSTOMER, "ordered_at", "amount")
         summary = value.summarise_transactions(bought.orders, *columns, end=bought.end)
-        groups = _groups(inputs, by, summary.index)
-        named: dict[str, Any] = {"segment": by.id if by else "group", "groups": groups}
         purchases = value.fit_bg_nbd(summary["frequency"], summary["recency"], summary["T"])
         spend = value.fit_gamma_gamma(summary["frequency"], summary["monetary_value"])
         season = value.season(bought.orders, *columns[:2], purchases, end=bought.end)
+        here = _staying(inputs, summary.index)
+        how: dict[str, Any] = {"discount": worth.discount_rate, "margin": bought.margin, **bring.how(inputs)}
         ahead = value.lifetime_value(
-            purchases, spend, summary, horizon=worth.horizon_months * _WEEKS, discount=worth.discount_rate,
-            margin=bought.margin, rng=np.random.default_rng(seed), **named, **bring.how(inputs),
+            purchases, spend, summary[here], horizon=worth.horizon_months * _WEEKS, rng=np.random.default_rng(seed),
+            segment=by.id if by else "group", groups=_groups(inputs, by, summary.index[here]), **how,
         )  # fmt: skip
         past = value.historic_value(
-            bought.orders, *columns, end=bought.end, discount=worth.discount_rate, margin=bought.margin,
-            groups=groups, segment=named["segment"], **bring.how(inputs),
+            bought.orders, *columns, end=bought.end, segment=by.id if by else "group",
+            groups=_groups(inputs, by, summary.index), **how,
         )  # fmt: skip
         checked = value.checks(summary, purchases, spend, season=season)
-        return results.concat([ahead.rows, past.rows, checked])
+        return results.concat([_doubted(ahead.rows, checked, int((~here).sum())), past.rows, checked])
 
     return inputs.answer("lifetime_value", [*_key(inputs), by.model_dump_json() if by else "", str(seed)], make)
+
+
+def _staying(inputs: Inputs, customers: pd.Index) -> Any:
+    """Say which customers are not known to have left: no subscription of theirs runs any more, where there are any."""
+    return customers.isin(bring.levels(inputs, bring.own(inputs), []).index)
+
+
+def _doubted(rows: pd.DataFrame, checked: pd.DataFrame, left: int) -> pd.DataFrame:
+    """Say in each value what it hangs on: assumptions that are in doubt, and who is not in it."""
+    doubts = int(checked["note"].str.startswith("doubt").sum())
+    told = [f"{left:,} who are known to have left are not in it"] * bool(left)
+    told += [f"holds if the model does: {doubts} of {len(checked)} assumptions are in doubt"] * bool(doubts)
+    blank = (rows["status"] == results.OK) & (rows["note"] == "")
+    return results.conform(rows.assign(note=rows["note"].mask(blank, "; ".join(told))))
 
 
 def held_out(inputs: Inputs, months: int, seed: int) -> pd.DataFrame:
@@ -64,7 +79,7 @@ def held_out(inputs: Inputs, months: int, seed: int) -> pd.DataFrame:
         from cxlib.analysis import value
 
         bought = _bought(inputs)
-        split = bought.end - pd.DateOffset(months=months)
+        split = bought.end + _DAY - pd.DateOffset(months=months) - _DAY
         found = value.calibrate(
             bought.orders, bring.CUSTOMER, "ordered_at", "amount", split=split, end=bought.end,
             **bring.how(inputs),
@@ -81,7 +96,8 @@ def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segme
     def make() -> pd.DataFrame:
         from cxlib.analysis import value
 
-        panel = bring.panel(inputs, metric, bring.own(inputs).last(months), segments)
+        own = bring.own(inputs)
+        panel = bring.panel(inputs, metric, bring.reach(own, months), segments)
         if "spend" not in panel:
             raise Undefined("this workspace has no table 'orders'")
         titles = [segment.title for segment in segments]
@@ -89,11 +105,16 @@ def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segme
         total = value.worth(
             value.fit_link(panel, per=points),
             value.fit_churn(panel, segments=titles, per=points) if leaves else None,
-            customers=float(_present(inputs)), horizon=settings.horizon_months, margin=_bought(inputs).margin,
-            metric="worth_of_a_point", confidence=inputs.context.workspace.confidence,
+            customers=float(_present(inputs)), horizon=len(bring.reach(own, settings.horizon_months)),
+            margin=_bought(inputs).margin, metric="worth_of_a_point", confidence=inputs.context.workspace.confidence,
         )  # fmt: skip
-        told = total.assign(method=total["method"].str.replace("periods", f"{bring.own(inputs).kind}s"))
-        return results.concat([*_links(inputs, panel, titles if leaves else None, points), told])
+        links = _links(inputs, panel, titles if leaves else None, points)
+        grades = [f"{name} {_grade(one, name)}" for one, name in zip(links, ("spend", "churned"), strict=True)]
+        words = total["method"].str.replace("periods", f"{own.kind}s")
+        total = total.assign(
+            method=words, note=total["note"].where(total["note"] != "", f"evidence: {', '.join(grades)}")
+        )
+        return results.concat([*links, total])
 
     parts = [metric.model_dump_json(), str(months), *(s.model_dump_json() for s in segments), *_key(inputs)]
     return inputs.answer("worth_of_a_point", parts, make)
@@ -113,7 +134,8 @@ def _links(inputs: Inputs, panel: pd.DataFrame, titles: list[str] | None, points
         )  # fmt: skip
     else:
         left = value.link_churn(panel, segments=titles, **how)
-    return [_graded(value.evidence(one), one) for one in (value.link(panel, **how), left)]
+    spent = _graded(value.link(panel, **how), "spend")
+    return [spent, left if titles is None else _graded(left, "churned")]
 
 
 def _bought(inputs: Inputs) -> Bought:
@@ -139,11 +161,21 @@ def _present(inputs: Inputs) -> int:
     return len(bring.levels(inputs, bring.own(inputs), []))
 
 
-def _graded(grade: Any, found: pd.DataFrame) -> pd.DataFrame:
+def _grade(found: pd.DataFrame, outcome: str) -> str:
+    """Return the grade of a link in a word; that nothing is known where there is none."""
+    from cxlib.analysis import value
+
+    known = found.loc[found["metric"] == outcome, "status"] == results.OK
+    return value.evidence(found, outcome=outcome).grade if known.any() else "unknown"
+
+
+def _graded(found: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """Write what may be said of a link into the rows of its outcome."""
-    main = (found["at"] == "1") & (found["comparison"].isin(["relative", "difference"])) & (found["segment"] == "all")
-    words = f"{grade.grade}: {grade.why}"
-    return results.conform(found.assign(note=found["note"].mask(main & (found["note"] == ""), words)))
+    from cxlib.analysis import value
+
+    grade = value.evidence(found, outcome=outcome)
+    main = (found["metric"] == outcome) & (found["at"] == "1") & (found["segment"] == "all") & (found["note"] == "")
+    return results.conform(found.assign(note=found["note"].mask(main, f"{grade.grade}: {grade.why}")))
 
 
 def _key(inputs: Inputs) -> list[str]:

@@ -135,6 +135,8 @@ def ordinals(periods: pd.Series) -> NDArray[np.int64]:
             raise UsageError("periods are labels such as 2026-10 or whole numbers")
         return found.astype(np.int64)
     names = sorted(set(periods.astype(str)))
+    if not names:
+        return np.empty(0, dtype=np.int64)
     known = {name: Period.parse(name) for name in names}
     every = Period.range(min(known.values()), max(known.values()))
     place = {period: number for number, period in enumerate(every)}
