@@ -206,7 +206,7 @@ class TestCovariates:
         frame = lung.assign(kind=np.where(lung["inst"].isin([1, 3]), "never", "other"))
         frame["dead"] = frame["dead"] & (frame["kind"] == "other")
         found = loyalty.hazard_ratios(frame, "time", "dead", ["age", "kind", "sex"]).set_index("level")
-        turned = "kind: other"
+        turned = "kind: never"
         assert found.loc[turned, "note"].startswith("no finite ratio")
         rest = loyalty.hazard_ratios(frame[frame["kind"] == "other"], "time", "dead", ["age", "sex"]).set_index("level")
         for column in ("estimate", "std_error"):
@@ -354,3 +354,62 @@ def test_coverage(rng: np.random.Generator, replicates: Callable[[int, int], int
         row = loyalty.hazard_ratios(frame, "t", "e", ["x"]).iloc[0]
         held += row["conf_low"] <= 2 <= row["conf_high"]
     assert held / times == pytest.approx(0.95, abs=4 * np.sqrt(0.05 * 0.95 / times) + 0.01)
+
+
+class TestBaseLevel:
+    """Which level others are compared with, and how many customers a row stands on."""
+
+    @staticmethod
+    def frame(rng: np.random.Generator, sizes: dict[str, int]) -> pd.DataFrame:
+        group = np.repeat(list(sizes), list(sizes.values()))
+        return pd.DataFrame({"g": group, "d": rng.integers(1, 20, group.size).astype(float), "e": 1})
+
+    def test_is_chosen_among_the_rows_that_are_used(self, rng: np.random.Generator) -> None:
+        frame = self.frame(rng, {"A": 500, "B": 200, "C": 300})
+        frame.loc[frame["g"] == "A", "d"] = np.nan
+        found = loyalty.hazard_ratios(frame, "d", "e", ["g"])
+        alone = loyalty.hazard_ratios(frame[frame["g"] != "A"], "d", "e", ["g"])
+        assert found["level"].to_list() == ["g: B"]
+        assert found["against"].to_list() == ["C"]
+        assert found["estimate"].to_list() == pytest.approx(alone["estimate"].to_list(), rel=1e-12)
+
+    def test_is_the_commonest_of_texts_and_the_first_of_a_categorical(self, rng: np.random.Generator) -> None:
+        frame = self.frame(rng, {"A": 20, "B": 50, "C": 30})
+        assert set(loyalty.hazard_ratios(frame, "d", "e", ["g"])["against"]) == {"B"}
+        own = frame.assign(g=pd.Categorical(frame["g"], ["C", "B", "A"]))
+        assert set(loyalty.hazard_ratios(own, "d", "e", ["g"])["against"]) == {"C"}
+
+    def test_a_small_base_hides_what_is_compared_with_it(self, rng: np.random.Generator) -> None:
+        frame = self.frame(rng, {"A": 3, "B": 100, "C": 100})
+        own = frame.assign(g=pd.Categorical(frame["g"]))
+        assert set(loyalty.hazard_ratios(own, "d", "e", ["g"], min_n=10)["status"]) == {results.SUPPRESSED}
+
+    def test_min_n_counts_customers_not_rows(self, rng: np.random.Generator) -> None:
+        frame = self.frame(rng, {"A": 388, "B": 12}).assign(who=[*range(388), *np.repeat([1000, 1001], 6)])
+        found = loyalty.hazard_ratios(frame, "d", "e", ["g"], cluster="who", min_n=10)
+        assert found["status"].to_list() == [results.SUPPRESSED]
+        yes = frame.assign(b=(frame["g"] == "B").astype(float))
+        assert set(loyalty.hazard_ratios(yes, "d", "e", ["b"], cluster="who", min_n=10)["status"]) == {"suppressed"}
+
+    def test_a_covariate_of_ids_is_refused(self, rng: np.random.Generator) -> None:
+        frame = self.frame(rng, {str(name): 2 for name in range(51)})
+        with pytest.raises(UsageError, match="51 levels, more than 50"):
+            loyalty.cox(frame, "d", "e", ["g"])
+
+    @pytest.mark.parametrize("name", ["d", "e"])
+    def test_the_duration_and_the_event_are_no_covariates(self, rng: np.random.Generator, name: str) -> None:
+        with pytest.raises(UsageError, match=f"'{name}' is both"):
+            loyalty.cox(self.frame(rng, {"A": 20, "B": 20}), "d", "e", ["g", name])
+
+
+def test_who_left_at_once_counts_with_entry_0() -> None:
+    frame = pd.DataFrame(
+        {"d": [0, 0, 0, 5, 6, 7, 8, 9.0], "e": [1, 1, 1, 1, 0, 1, 0, 1], "x": [1, 3, 2, 5, 1, 2, 2, 4]}
+    )
+    plain = loyalty.cox(frame, "d", "e", ["x"])
+    late = loyalty.cox(frame.assign(start=0), "d", "e", ["x"], entry="start")
+    assert late.n == 8
+    assert late.coefficients == pytest.approx(plain.coefficients, rel=1e-9)
+    assert loyalty.concordance(late)["estimate"].to_list() == pytest.approx(
+        loyalty.concordance(plain)["estimate"].to_list()
+    )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxlib.analysis import doors
+from cxlib.analysis import doors, drivers, loyalty, partners, segments, value
 from cxlib.errors import UsageError
 
 ARROW = pytest.importorskip("pyarrow")
@@ -280,3 +280,120 @@ class TestWhole:
     @pytest.mark.parametrize("value", [1, 11, 5.0, "5", True, None])
     def test_refusals(self, value: Any) -> None:
         refused(f"bins {value!r} is no whole number from 2 to 10", "", doors.whole, "bins", value, 2, 10)
+
+
+class TestWhatIsGiven:
+    """A frame, a generator, a list of names: what every room asks for."""
+
+    FRAME = pd.DataFrame({"customer_id": ["a"], "y": [1.0]})
+
+    def test_a_frame(self) -> None:
+        assert doors.frame(self.FRAME) is self.FRAME
+        with pytest.raises(UsageError, match="the orders is a dict, not a pandas DataFrame"):
+            doors.frame({"a": [1]}, "the orders")
+        with pytest.raises(UsageError, match="the frame is a dict, neither a pandas DataFrame nor an Ibis table"):
+            doors.table({"a": [1]})
+
+    def test_a_generator(self) -> None:
+        rng = np.random.default_rng(3)
+        assert doors.generator(rng) is rng
+        assert doors.generator(None).random() == np.random.default_rng(1).random()
+        for given_ in (1, np.random.RandomState(1), "1"):
+            with pytest.raises(UsageError, match=r"rng is a .*, not a numpy Generator"):
+                doors.generator(given_)
+
+    def test_a_list_of_names(self) -> None:
+        assert doors.names(None) == ()
+        assert doors.names("plan") == ("plan",)
+        assert doors.names(name for name in ("plan", "age")) == ("plan", "age")
+        with pytest.raises(UsageError, match="'7' is no list of names"):
+            doors.names(7)
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda given_: segments.rfm(given_, "2026-10-31"),
+            segments.cluster,
+            lambda given_: segments.migration(given_, given_),
+            lambda given_: loyalty.churn(given_, "2026-10-01", "2026-11-01"),
+            lambda given_: loyalty.cox(given_, "d", "e", ["x"]),
+            lambda given_: loyalty.hazard_ratios(given_, "d", "e", ["x"]),
+            lambda given_: loyalty.retention_triangle(given_, "2026-11-01"),
+            lambda given_: loyalty.repeat_purchase(given_, end="2026-11-01"),
+            loyalty.say_and_do,
+            loyalty.calibration,
+            lambda given_: drivers.fit(given_, "y", ["x"]),
+            lambda given_: drivers.effects(given_, "y", ["x"]),
+            value.link,
+            value.fit_link,
+            value.link_churn,
+            value.fit_churn,
+            lambda given_: value.summarise_transactions(given_, "c", "d", end="2026-11-01"),
+            lambda given_: partners.fit(given_, "y", "partner"),
+        ],
+    )
+    @pytest.mark.parametrize("given_", [None, [1, 2], {"customer_id": [1]}, np.zeros((2, 2))])
+    def test_every_room_asks_for_a_frame(self, ask: Any, given_: Any) -> None:
+        with pytest.raises(UsageError, match=f" is a {type(given_).__name__}"):
+            ask(given_)
+
+    def test_every_room_asks_for_a_generator(self) -> None:
+        frame = pd.DataFrame(np.random.default_rng(1).normal(size=(60, 2)), columns=["x", "y"])
+        for ask in (lambda: segments.cluster(frame, rng=1), lambda: drivers.fit(frame, "y", ["x"], rng=1)):
+            with pytest.raises(UsageError, match="rng is a int, not a numpy Generator"):
+                ask()
+
+
+class TestGeneratorsOfNames:
+    """What can be run through only once is run through once."""
+
+    def test_partners(self) -> None:
+        rng = np.random.default_rng(1)
+        frame = pd.DataFrame({"y": rng.normal(size=90), "partner": list("abc") * 30, "age": rng.normal(size=90)})
+        one, *others = (
+            partners.compare(frame, "y", "partner", case_mix=mix, cluster=None)
+            for mix in (["age"], "age", (name for name in ["age"]))
+        )
+        assert one["method"].str.contains("adjusted for age").all()
+        for other in others:
+            pd.testing.assert_frame_equal(one, other)
+
+    def test_drivers(self) -> None:
+        rng = np.random.default_rng(1)
+        frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=["y", "ab", "c"])
+        one = drivers.importance(frame, "y", ["ab", "c"], bootstrap=0)
+        pd.testing.assert_frame_equal(one, drivers.importance(frame, "y", (x for x in ("ab", "c")), bootstrap=0))
+        assert drivers.importance(frame, "y", "ab", bootstrap=0)["level"].tolist() == ["ab"]
+
+    def test_loyalty(self) -> None:
+        frame = pd.DataFrame({"d": [1.0, 2, 3, 4, 5, 6], "e": 1, "x": [1, 3, 2, 5, 1, 2], "why": list("ababab")})
+        one = loyalty.reason_hazard_ratios(frame, "d", "e", "why", ["x"])
+        pd.testing.assert_frame_equal(one, loyalty.reason_hazard_ratios(frame, "d", "e", "why", (n for n in ["x"])))
+        said = pd.DataFrame({"customer_id": range(20), "said": ["yes", "no"] * 10, "left": [0, 1, 1, 0] * 5})
+        one = loyalty.say_and_do(said, outcomes=["left"], groups=("yes", "no"))
+        for outcomes in ("left", (name for name in ["left"])):
+            found = loyalty.say_and_do(said, outcomes=outcomes, groups=(name for name in ("yes", "no")))
+            pd.testing.assert_frame_equal(one, found)
+        orders = pd.DataFrame({"customer_id": [1, 1, 2], "ordered_at": ["2026-01-01", "2026-01-05", "2026-01-01"]})
+        one = loyalty.repeat_purchase(orders, end="2026-06-01", windows=[30, 90])
+        found = loyalty.repeat_purchase(orders, end="2026-06-01", windows=(days for days in (30, 90)))
+        pd.testing.assert_frame_equal(one, found)
+
+    def test_value(self) -> None:
+        rng = np.random.default_rng(1)
+        frame = pd.DataFrame({"customer_id": np.repeat(range(60), 6), "period": list(range(6)) * 60})
+        frame = frame.assign(satisfaction=rng.normal(7, 1, 360), spend=rng.gamma(2, 9, 360), age=rng.normal(size=360))
+        frame = frame.assign(visits=rng.poisson(2, 360), churned=0, plan=list("ab") * 180)
+        frame.loc[frame["period"] == 5, "churned"] = rng.integers(0, 2, 60)
+        for ask, more in ((value.link, {}), (value.link_churn, {"segments": ["plan"]})):
+            one = ask(frame, controls=["age"], negative_control=["visits"], **more)
+            for change in (str, iter):
+                given_ = {name: change(names[0]) if change is str else iter(names) for name, names in more.items()}
+                control = "age" if change is str else iter(["age"])
+                found = ask(frame, controls=control, negative_control=change("visits") if change is str
+                            else iter(["visits"]), **given_)  # fmt: skip
+                pd.testing.assert_frame_equal(one, found)
+            none = ask(frame, negative_control=None)
+            assert not none["metric"].str.contains("visits").any()
+            with pytest.raises(UsageError, match=r"no column 'vists'.*did you mean 'visits'"):
+                ask(frame, negative_control="vists")

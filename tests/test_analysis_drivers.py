@@ -315,9 +315,10 @@ class TestDoor:
             assert words in str(error.value)
 
     def test_no_drivers_or_a_text(self, rng: np.random.Generator) -> None:
-        for names in ([], "a"):
-            with pytest.raises(UsageError, match="drivers is a list"):
-                drivers.importance(company(rng), "y", names)
+        with pytest.raises(UsageError, match="drivers is a list"):
+            drivers.importance(company(rng), "y", [])
+        alone = drivers.importance(company(rng), "y", ["a"], bootstrap=0)
+        assert alone["level"].tolist() == drivers.importance(company(rng), "y", "a", bootstrap=0)["level"].tolist()
 
     def test_more_than_twenty_are_for_johnson(self, rng: np.random.Generator) -> None:
         frame = pd.DataFrame(rng.normal(size=(100, 22)), columns=["y", *(f"x{i}" for i in range(21))])

@@ -297,7 +297,9 @@ class TestPanels:
             assert row["status"] in ("undefined", "too_few"), words
             assert words in row["note"], row["note"]
             assert pd.isna(row["estimate"])
-        assert "no column 'bills'" in cell(value.link(frame, negative_control="bills"), "bills")["note"]
+        assert "no column 'visits'" in cell(value.link(frame.drop(columns="visits", errors="ignore")), "visits")["note"]
+        with pytest.raises(UsageError, match="no column 'bills'"):
+            value.link(frame, negative_control="bills")
 
     def test_few_customers_are_hidden(self, rng: np.random.Generator) -> None:
         found = value.link(panel(rng, 40, 6), min_n=50)

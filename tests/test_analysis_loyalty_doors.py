@@ -11,7 +11,6 @@ import pytest
 
 from cxlib.analysis import loyalty
 from cxlib.analysis.loyalty import doors
-from cxlib.errors import UsageError
 
 
 def test_labels_are_sorted_numbers_by_size_and_categories_as_they_are() -> None:

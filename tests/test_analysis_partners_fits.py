@@ -44,6 +44,30 @@ class TestRaw:
             pytest.approx(expected["prep_air_z"], abs=1e-6)
         )
 
+    def test_points_of_an_nps_are_an_nps(self, rng: np.random.Generator) -> None:
+        """Scores and their points are one; limits stay on the scale, and equal answers are not certain."""
+        size = np.array([40, 30, 20, 15, 9])
+        score = np.concatenate([rng.choice([10, 8, 3], n, p=[0.9, 0.05, 0.05]) for n in size[:-1]] + [np.full(9, 10)])
+        frame = pd.DataFrame({"partner": np.repeat(list("abcde"), size), "score": score})
+        frame["points"] = np.select([score >= 9, score <= 6], [100, -100], 0)
+        one, other = (partners.fit(frame, name, "partner", kind="nps", cluster=None, metric="nps")
+                      for name in ("score", "points"))  # fmt: skip
+        pd.testing.assert_frame_equal(partners.league(one), partners.league(other))
+        for table in (partners.raw(other), partners.shrunk(other)):
+            assert table[["conf_low", "conf_high"]].abs().max().max() <= 100
+        row = partners.raw(other).set_index("level").loc["e"]
+        assert row["estimate"] == 100
+        assert row["conf_low"] < 90
+        assert row["note"] != ""
+
+    @pytest.mark.parametrize("kind", ["mean", "share", "nps"])
+    def test_equal_answers_of_a_partner_are_told(self, kind: str, rng: np.random.Generator) -> None:
+        frame = pd.DataFrame({"y": [1.0] * 12 + [0.0, 1.0] * 20, "partner": ["a"] * 12 + ["b"] * 20 + ["c"] * 20})
+        frame["y"] *= 100 if kind == "nps" else 1
+        row = partners.raw(partners.fit(frame, "y", "partner", kind=kind, cluster=None)).set_index("level").loc["a"]
+        assert kind == "mean" or row["conf_low"] < row["conf_high"]  # the t interval of a mean has none, and says so
+        assert "all its answers are equal" in row["note"] or "no width" in row["note"]
+
     @pytest.mark.parametrize("kind", ["mean", "share"])
     def test_each_row_is_what_the_house_gives_of_that_partner_alone(self, kind: str, rng: np.random.Generator) -> None:
         frame = answers(rng, rng.uniform(0.3, 0.7, 5), np.array([1, 4, 30, 50, 80]), kind=kind)
@@ -141,16 +165,34 @@ class TestStatus:
         assert found["estimate"].tolist() == pytest.approx([1, 2, 3, 5], abs=1e-3)
 
     def test_few_customers_are_hidden_everywhere(self, rng: np.random.Generator) -> None:
-        frame = answers(rng, np.array([3.0, 3.5, 4, 5]), np.array([40, 40, 40, 12]))
+        frame = answers(rng, np.array([3.0, 3.5, 4, 5]), np.array([40, 41, 30, 12]))
         frame.loc[frame["partner"] == "p003", "customer_id"] = 1
         fit = partners.fit(frame, "y", "partner", min_n=5)
         tables = [partners.league(fit), partners.adjusted(fit), partners.raw(fit), partners.funnel(fit)]
         for table in tables:
-            hidden = table[table["level"] == "p003"]
+            hidden = table[table["level"].isin(["p002", "p003"])]  # the next smallest, too: n of all is told
             assert (hidden["status"] != results.OK).all()  # a single customer is too few for the raw interval, too
             assert hidden["estimate"].isna().all()
             assert (hidden["verdict"] == "").all()
-            assert (table.loc[table["level"] != "p003", "status"] == results.OK).all()
+            assert (table.loc[~table["level"].isin(["p002", "p003"]), "status"] == results.OK).all()
+
+    def test_no_hidden_partner_can_be_worked_out_from_the_totals(self, rng: np.random.Generator) -> None:
+        size = np.array([400, 300, 200, 6])
+        frame = answers(rng, np.full(4, 0.2), size, kind="share")
+        fit = partners.fit(frame, "y", "partner", kind="share", min_n=10)
+        tables = [partners.raw(fit), partners.adjusted(fit), partners.shrunk(fit), partners.funnel(fit)]
+        tables += [partners.ranks(fit), partners.tiers(fit)]
+        for table in tables:
+            told = table.set_index("level")["status"]
+            assert told.to_dict() == {"p000": "ok", "p001": "ok", "p002": "suppressed", "p003": "suppressed"}
+        rest = partners.spread(fit)["n"].iloc[0] - tables[0]["n"].sum()
+        assert rest == 206
+        assert partners.funnel_limits(fit)["n_eff"].min() > 200
+
+    def test_partners_of_few_customers_in_all_have_no_spread(self, rng: np.random.Generator) -> None:
+        frame = answers(rng, np.arange(4.0), np.full(4, 9)).assign(customer_id=np.tile(np.arange(9), 4))
+        found = partners.spread(partners.fit(frame, "y", "partner", min_n=10))
+        assert set(found["status"]) == {"suppressed"}
 
     def test_a_wrong_confidence_and_min_n_are_refused(self, rng: np.random.Generator) -> None:
         frame = answers(rng, np.zeros(4), np.full(4, 5))

@@ -53,6 +53,13 @@ def test_nps_is_in_points() -> None:
     assert taken(frame, kind="nps").y.tolist() == [100, 100, 0, 0, -100, -100]
 
 
+def test_points_stay_points() -> None:
+    frame = FRAME.assign(score=[100, 0, -100, None, 0, 100])
+    assert taken(frame, kind="nps").y.tolist() == [100, 0, -100, 0, 100]
+    with pytest.raises(UsageError, match="is 0 in all rows, which is the worst score or a passive's points"):
+        taken(frame.assign(score=0), kind="nps")
+
+
 def test_rows_without_outcome_or_partner_are_left_out_and_told() -> None:
     found = taken(FRAME.assign(score=[5, None, 1, 3, 2, 5], shop=["b", "a", None, "b", "b", "a"]))
     assert found.y.size == 4
@@ -86,11 +93,15 @@ def test_an_empty_frame_has_no_partners() -> None:
 @pytest.mark.parametrize(
     ("changed", "how", "words"),
     [
-        ({}, {"case_mix": ["regoin", "prise"]}, "the frame: no column 'regoin'; did you mean 'region'.; no column 'prise'; did you mean 'price'"),
+        ({}, {"case_mix": ["regoin", "prise"]}, "no column 'regoin'; did you mean 'region'.; no column 'prise'"),
         ({}, {"kind": "npss"}, "no kind of outcome; there are mean, share, nps; did you mean 'nps'"),
         ({}, {"case_mix": ["shop"]}, "neither the outcome nor the partner"),
         ({}, {"kind": "share"}, "is not 0 or 1 in 6 rows|is not 0 or 1 in 5 rows"),
-        ({"score": [5, 4, 11, 3, 2, 5]}, {"kind": "nps"}, "not a whole number from 0 to 10 in 1 rows: 11"),
+        (
+            {"score": [5, 4, 11, 3, 2, 5]},
+            {"kind": "nps"},
+            "not a whole number from 0 to 10, nor are all -100, 0 or 100, in 1 rows: 11",
+        ),
         ({"score": ["five", 4, 1, 3, 2, 5]}, {}, "score is no number in 1 row, the first 'five'"),
         ({"score": [np.inf, 4, 1, 3, 2, 5]}, {}, "score is infinite in 1 row, the first inf"),
         ({}, {"cluster": "nobody"}, "no column 'nobody'"),

@@ -130,6 +130,10 @@ class TestSayAndDo:
             loyalty.say_and_do(frame.assign(spend=1), outcomes=["spend"])
         with pytest.raises(UsageError, match="'sum' of spend"):
             loyalty.say_and_do(frame.assign(spend=1, said="promoter"), outcomes=["spend"], kinds={"spend": "sum"})
+        with pytest.raises(UsageError, match="churned is neither 0 nor 1 in 2 rows, the first 2"):
+            loyalty.say_and_do(
+                alone(["promoter"] * 5, churned=[0, 2, 1, 2, 0]), outcomes=["churned"], kinds={"churned": "share"}
+            )
 
     @pytest.mark.simulation
     def test_coverage_with_customers_who_answer_often(
@@ -181,6 +185,10 @@ class TestCalibration:
         assert same[same["level"] == "each point more"]["note"].tolist() == ["all said the same"]
         never = loyalty.calibration(alone(["x"] * 4, score=[7, 8, 7, 8], referred=[0] * 4))
         assert never[never["level"] == "each point more"]["status"].tolist() == ["undefined"]
+        for scores in ([1, 3, 7], [0, 0.1, 0.3]):
+            line = alone(["x"] * 60, score=[scores[0], scores[2], scores[0]] * 20, referred=[0, 1, 0] * 20)
+            row = loyalty.calibration(line).query("level == 'each point more'").iloc[0]
+            assert (row["status"], row["note"]) == ("undefined", "no scatter about the line: no interval")
         with pytest.raises(UsageError, match="1 scores are outside 0 to 10"):
             loyalty.calibration(alone(["x"] * 2, score=[11, 3], referred=[0, 1]))
         with pytest.raises(UsageError, match="neither 0 nor 1"):

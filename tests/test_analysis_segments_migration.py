@@ -79,7 +79,32 @@ class TestMigration:
         found = segments.migration(BEFORE, AFTER, min_n=3)
         assert (found.loc[found["level"] == "new", "status"] == "suppressed").all()
         assert found.loc[found["level"] == "new", "estimate"].isna().all()
+        # The next smallest with it: of Basic and Pro, three each, the first by name.
+        assert (found.loc[found["level"] == "Basic", "status"] == "suppressed").all()
         assert (found.loc[found["level"] == "Pro", "status"] == "ok").all()
+
+    def test_at_least_two_origins_are_hidden(self) -> None:
+        sizes = {"a": 40, "b": 30, "c": 4}
+        wave = pd.Series(np.repeat(list(sizes), list(sizes.values())))
+        found = segments.migration(wave, wave, min_n=10).set_index("level")["status"]
+        assert {level: set(found[level]) for level in sizes} == {
+            "a": {"ok"}, "b": {"suppressed"}, "c": {"suppressed"}
+        }  # fmt: skip
+        other = pd.concat([pd.Series(["a", "b", "c"] * 2), wave.iloc[6:]])
+        other.index = wave.index
+        tests = segments.stationarity(wave, other, wave, min_n=14)
+        tests = tests[tests["metric"] == "stationary_transitions"].set_index("level")["status"]
+        assert tests["c"] != "ok"
+        assert (tests[["a", "b", "c"]] != "ok").sum() >= 2
+        assert tests["all"] == "ok"
+
+    def test_ids_of_two_types_are_refused(self) -> None:
+        one = pd.Series(["a", "b"], index=[1, 2])
+        with pytest.raises(UsageError, match="no customer is in both before and after: the ids of one are numbers, of"):
+            segments.migration(one, one.set_axis(["1", "2"]))
+        with pytest.raises(UsageError, match="both time 2 and time 3: the ids of one are numbers, of the other texts"):
+            segments.stationarity(one, one, one.set_axis(["1", "2"]))
+        assert set(segments.migration(one, one.set_axis([3, 4]))["level"]) == {"a", "b", "new"}
 
     def test_nobody(self) -> None:
         nobody = pd.Series([], dtype=object)

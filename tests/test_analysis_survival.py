@@ -355,3 +355,46 @@ def test_coverage(interval: str, rng: np.random.Generator, replicates: Callable[
             held[metric] += row["conf_low"] <= value <= row["conf_high"]
     for metric, count in held.items():
         assert count / times >= 0.945 - 4 * np.sqrt(0.05 * 0.95 / times), metric
+
+
+class TestEntryZero:
+    """A customer who is watched from 0 is watched at 0."""
+
+    TIME, EVENT = [0, 0, 0, 5, 6, 7, 8, 9, 10, 10], [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
+
+    def test_who_left_at_once_is_counted(self) -> None:
+        plain = loyalty.survival(self.TIME, self.EVENT, at=[0, 1, 5])
+        found = loyalty.survival(self.TIME, self.EVENT, at=[0, 1, 5], entry=[0] * 10)
+        assert found["estimate"].iloc[0] == pytest.approx(0.7)
+        assert found["n_eff"].iloc[0] == 10
+        pd.testing.assert_frame_equal(found, plain)
+
+    def test_who_came_later_and_left_at_once_is_not_and_is_told(self) -> None:
+        found = loyalty.survival([3, 5, 6], [1, 1, 0], at=[5], entry=[3, 0, 0])
+        assert found["estimate"].iloc[0] == pytest.approx(0.5)
+        assert "1 row that were not watched before they ended left out" in found["note"].iloc[0]
+
+    def test_the_log_rank_test_is_the_same(self) -> None:
+        by = list("aababbabab")
+        plain = loyalty.log_rank(self.TIME, self.EVENT, by)
+        pd.testing.assert_frame_equal(loyalty.log_rank(self.TIME, self.EVENT, by, entry=[0] * 10), plain)
+
+
+class TestLogRankHides:
+    """The note names no group that is too small, nor one that could be worked out."""
+
+    def test_at_least_two_or_none(self, rng: np.random.Generator) -> None:
+        by = pd.Series(["big"] * 200 + ["mid"] * 100 + ["tiny"] * 4, name="size")
+        time, event = rng.integers(1, 20, 304), rng.integers(0, 2, 304)
+        note = loyalty.log_rank(time, event, by, min_n=10)["note"].iloc[0]
+        assert "big" in note
+        assert "tiny" not in note
+        assert "mid" not in note
+        assert "tiny" in loyalty.log_rank(time, event, by)["note"].iloc[0]
+        two = loyalty.log_rank(time[200:], event[200:], by[200:], min_n=10)["note"].iloc[0]
+        assert "mid" not in two
+        assert "tiny" not in two
+
+    def test_a_test_of_few_is_suppressed(self) -> None:
+        found = loyalty.log_rank([1, 2, 3, 4], [1, 1, 1, 1], list("abab"), min_n=5)
+        assert found["status"].to_list() == [results.SUPPRESSED]

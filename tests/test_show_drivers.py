@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -121,7 +122,7 @@ class TestImportance:
         found = drivers.importance(frame, "y", ["wait", "flat", "colour"], bootstrap=50, min_n=100)
         fig, table = driver_importance(found), driver_table(found)
         assert "Not shown: flat (all its answers are equal) and colour (fewer answers than may be shown)." in words(fig)
-        assert "hidden: too few answers" in table
+        assert "hidden: too few customers" in table
         assert "not available" in table
 
     def test_without_intervals(self, rng: np.random.Generator) -> None:
@@ -223,6 +224,78 @@ class TestPriorities:
         )
         said = [text.get_text() for text in importance_performance(frame).findobj(mpl.text.Text)]
         assert all(said.count(str(number)) >= 2 for number in range(1, 26))  # in the picture and in the list
+
+
+class TestSteps:
+    """A driver that is yes or no has no point more."""
+
+    def frame(self, rng: np.random.Generator) -> pd.DataFrame:
+        return answers(rng).assign(late=lambda t: (t["wait"] > 8).astype(float))
+
+    def test_yes_or_no_beside_points(self, rng: np.random.Generator) -> None:
+        fit = drivers.fit(self.frame(rng), "y", ["staff", "late"], bootstrap=100)
+        frame = results.concat([fit.importance(), fit.coefficients()])
+        assert dict(zip(frame["level"], frame["against"], strict=True)) == {"staff": "one point less", "late": "no"}
+        table = driver_table(frame)
+        assert "Per point or yes instead of no" in table
+        assert table.count("<small>yes instead of no</small>") == table.count("<small>one point more</small>") == 1
+        fig = driver_importance(frame)
+        assert "late: " in fig.alt
+        assert ", yes instead of no " in fig.alt
+        assert "(yes)" in words(fig)
+
+    def test_alone(self, rng: np.random.Generator) -> None:
+        fit = drivers.fit(self.frame(rng), "y", ["late"], bootstrap=100)
+        frame = results.concat([fit.importance(), fit.coefficients()])
+        assert ">Yes instead of no</th>" in driver_table(frame)
+        assert driver_effects(frame).finding.startswith("Yes instead of no goes with a different y above all for late")
+
+    def test_effects_of_an_ordered_logit_say_so_too(self, rng: np.random.Generator) -> None:
+        frame = self.frame(rng).assign(y=lambda t: pd.cut(t["y"], [-np.inf, 55, 65, 75, np.inf], labels=False) + 1.0)
+        found = drivers.effects(frame, "y", ["staff", "late"])
+        assert found["against"].tolist() == ["one point less", "no"]
+        assert "against no." in driver_effects(found).alt
+
+    def test_more_goes_with_less_only_where_shown(self, rng: np.random.Generator) -> None:
+        noise = pd.DataFrame({name: rng.normal(size=200) for name in "abcdefy"})
+        fit = drivers.fit(noise, "y", list("abcdef"), bootstrap=200)
+        told = fit.importance().set_index("level")["note"].str.contains("goes with less")
+        high = fit.coefficients().set_index("level")["conf_high"]
+        assert (told == (high < 0)).all()
+        assert (fit.coefficients()["estimate"] < 0).sum() > told.sum()
+
+    def test_the_reason_of_a_whole_frame_is_told(self) -> None:
+        note = "no driver has an answer"
+        why = results.frame(metric="drivers", level="all", status=results.UNDEFINED, note=note)
+        assert driver_importance(why).finding == driver_effects(why).finding == f"Nothing to show: {note}"
+        assert f"Nothing to show: {note}." in driver_table(why)
+
+
+class TestFewThemes:
+    def frame(self, rng: np.random.Generator) -> pd.DataFrame:
+        """Two drivers of one theme, so that what customers say of them is the same; an experiment on one."""
+        base: dict[str, Any] = {"n": 500.0, "std_error": 0.01}
+        stated = results.frame(
+            level=["wait", "staff"], estimate=0.05, conf_low=0.04, conf_high=0.06, method="stated, wilson", **base
+        )
+        tried = results.frame(
+            level="wait", estimate=0.27, conf_low=0.17, conf_high=0.38, comparison="difference", method="Welch",
+            note="Faster lines, 2026-04-01 to 2026-06-30", **base,
+        )  # fmt: skip
+        return drivers.compare(stated, fitted(rng), tried)
+
+    def test_no_order_is_compared(self, rng: np.random.Generator) -> None:
+        frame = self.frame(rng)
+        assert importance_compared(frame).finding == "Too few drivers with a theme to compare orders"
+        table = importance_compared_table(frame)
+        assert "Too few drivers with a theme to compare orders" in table
+        assert "Kendall" not in table.partition("<details>")[0]
+        assert "rank 1" not in table
+        assert "5.0 %" in table
+
+    def test_an_experiment_is_named(self, rng: np.random.Generator) -> None:
+        table = importance_compared_table(self.frame(rng))
+        assert "+0.27 by Faster lines<br><small>+0.17 to +0.38</small><br><small>2026-04-01 to 2026-06-30" in table
 
 
 class TestCompared:

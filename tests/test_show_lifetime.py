@@ -89,8 +89,17 @@ class TestWorth:
             "all together",
         ):
             assert part in said
-        assert "tiny: to come hidden: too few answers" in canvas.alt_text(fig)
-        assert "what customers may do otherwise" in said
+        assert "tiny: to come hidden: too few customers" in canvas.alt_text(fig)
+        assert "what customers may do otherwise, not that of a model that does not fit" in said
+
+    def test_assumptions_in_doubt_stand_in_the_title(self, worth: pd.DataFrame, checked: pd.DataFrame) -> None:
+        word = checked["note"].str.partition(": ")[0]
+        sure = checked.assign(note=checked["note"].str.replace("^doubt", "holds", regex=True))
+        assert "with care" not in worth_by_group(results.concat([worth, sure])).finding
+        first = sure.index == sure.index[0]
+        doubtful = sure.assign(note=sure["note"].mask(first, "doubt: 12.3 expected"))
+        fig = worth_by_group(results.concat([worth, doubtful]))
+        assert fig.finding.endswith(f"(with care: 1 of {len(word)} assumptions in doubt)")
 
     def test_without_the_past(self, worth: pd.DataFrame) -> None:
         fig = worth_by_group(worth[worth["metric"].str.startswith("lifetime")])

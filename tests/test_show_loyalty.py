@@ -40,6 +40,13 @@ def customers(rng: np.random.Generator, size: int = 600) -> pd.DataFrame:
 
 
 class TestCurves:
+    def test_late_entry_is_told_where_more_are_watched_later(self) -> None:
+        time, left = np.arange(1.0, 41.0), np.ones(40)
+        told = "More are watched later than earlier because customers from before records began enter late."
+        late = loyalty.survival(time, left, entry=np.where(time > 10, 9.0, 0.0), at=[5, 9, 12, 20])
+        assert told in words(survival_curves(late))
+        assert told not in words(survival_curves(loyalty.survival(time, left, at=[5, 9, 12, 20])))
+
     def test_groups_that_differ(self, rng: np.random.Generator) -> None:
         people = customers(rng)
         frame = results.concat([
@@ -96,7 +103,7 @@ class TestCurves:
         fig = survival_curves(loyalty.survival(people["t"], people["e"], by=people["plan"], min_n=10))
         assert "Hidden where too few were watched: Basic" in words(fig)
         nothing = survival_curves(loyalty.survival([1, 2], [1, 0], min_n=10))
-        assert nothing.finding == "Nothing to show: hidden: too few answers"
+        assert nothing.finding == "Nothing to show: hidden: too few customers"
         assert survival_curves(results.empty()).finding == "Nothing to show: the frame holds no survival"
 
     def test_the_order_of_rows_is_nothing(self, rng: np.random.Generator) -> None:
@@ -169,7 +176,7 @@ class TestHazards:
 
     def test_hidden_or_nothing(self) -> None:
         frame = loyalty.hazard_ratios(pd.DataFrame({"t": [1, 2, 3], "e": 1, "x": [1, 5, 2]}), "t", "e", ["x"], min_n=10)
-        assert hazard_ratios(frame).finding == "Nothing to show: hidden: too few answers"
+        assert hazard_ratios(frame).finding == "Nothing to show: hidden: too few customers"
         assert hazard_ratios(results.empty()).finding == "Nothing to show: the frame holds no hazard ratios"
         assert "Nothing to show" in hazard_table(results.empty())
 
@@ -182,10 +189,25 @@ class TestHazards:
 
     def test_by_reason(self, rng: np.random.Generator) -> None:
         frame = loyalty.reason_hazard_ratios(customers(rng), "t", "e", "why", ["plan"])
-        assert "plan: Pro x service" in words(hazard_ratios(frame))
+        assert any(f"plan: {plan} x service" in words(hazard_ratios(frame)) for plan in ("Basic", "Pro"))
 
 
 class TestTables:
+    @pytest.mark.parametrize(("metric", "table"), [("churn", "churn_table"), ("hazard_ratio", "hazard_table")])
+    def test_a_reason_stands_in_the_place_of_a_table(self, metric: str, table: str) -> None:
+        note = "the workspace has no subscriptions"
+        why = results.frame(metric=metric, level="all", status=results.UNDEFINED, note=note)
+        page = {"churn_table": shown.churn_table, "hazard_table": hazard_table}[table](why)
+        assert f"Nothing to show: {note}." in page
+        assert "<table" not in page
+
+    def test_p_values_stand_in_the_details(self, rng: np.random.Generator) -> None:
+        table = hazard_table(loyalty.hazard_ratios(customers(rng), "t", "e", ["plan"]))
+        assert "What goes with it" in table
+        assert "Hazard ratio (times as fast)" in table
+        assert '">p</th>' not in table
+        assert "p below 0.001" in table.partition("<details>")[2]
+
     def test_churn(self) -> None:
         rows = [("a", "2026-01-01", None), ("b", "2026-01-01", "2026-10-11"), ("c", "2026-10-16", None)]
         frame = loyalty.churn(
@@ -195,7 +217,7 @@ class TestTables:
         assert "Churn in October 2026: 53.4 % per customer-month, 50.0 % of those there at the start" in table
         for part in ("Start cohort", "fair when many join", "exact Poisson", "its numerator sees those who joined"):
             assert part in table
-        assert "hidden: too few answers" in shown.churn_table(results.suppress(frame, 10))
+        assert "hidden: too few customers" in shown.churn_table(results.suppress(frame, 10))
         assert "Nothing to show" in shown.churn_table(results.empty())
 
     def test_survival(self) -> None:
@@ -214,7 +236,10 @@ class TestTables:
         frame = loyalty.competing_reasons([1, 2, 3], [1, 1, 0], ["payment_failed", "price", ""])
         table = shown.survival_table(frame)
         assert "payment failed" in table
-        assert "Lost to it, up to 3" in table
+        assert "Time lost to it (of 3)" in table
+        assert "Months lost to it (of 3)" in shown.survival_table(frame, unit="months")
+        assert ">Customers<" in table
+        assert ">Subscriptions<" in shown.survival_table(frame, counted="Subscriptions")
         assert "Nothing to show: nobody has left." in shown.survival_table(loyalty.competing_reasons([1], [0], [""]))
 
     def test_times_of_nothing(self) -> None:
@@ -261,7 +286,7 @@ class TestTriangle:
         assert "2026-01: hidden" in fig.alt
         assert (
             shown.retention(triangle({"2026-01": (5, 0.9)}, min_n=10)).finding
-            == "Nothing to show: hidden: too few answers"
+            == "Nothing to show: hidden: too few customers"
         )
         assert shown.retention(results.empty()).finding == "Nothing to show: the frame holds no retention"
 

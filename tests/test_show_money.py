@@ -44,15 +44,32 @@ HELD = rows(SHOWN, NOTHING)
 class TestEffect:
     def test_what_the_title_claims(self) -> None:
         cases = {
-            "spend +10.0 % (+€5.00 a period, +€3.00 to +€7.00) follows a point more of nps; the checks": HELD,
+            "Spend +10.0 % (+€5.00 a period, +€3.00 to +€7.00) follows a point more of nps; 2 checks": HELD,
+            "follows a point more of nps; 2 checks found nothing else": HELD,
             "goes with a point more of nps, but so does what it cannot touch: no effect is shown":
                 rows(SHOWN, (0.05, 0.02, 0.08, 0.001)),
             "no check could have found anything else behind it": rows(SHOWN, (0.0, -0.3, 0.3, 0.9)),
-            "spend and nps: no link is shown (a point more: −1.0 to +5.0 %)": rows((0.02, -0.01, 0.05, 0.2), NOTHING),
+            "Spend and nps: no link is shown (a point more: −1.0 to +5.0 %)": rows((0.02, -0.01, 0.05, 0.2), NOTHING),
         }  # fmt: skip
         for title, frame in cases.items():
             assert title in link_effect(frame).finding
             assert "cause" not in link_effect(frame).finding
+
+    def test_a_check_that_finds_something_is_told_where_the_effect_is_not_shown(self) -> None:
+        before = dict(zip(("estimate", "conf_low", "conf_high", "p_value"), (-0.05, -0.08, -0.02, 0.001), strict=True))
+        frame = rows((0.02, -0.01, 0.05, 0.2), NOTHING)
+        moving = frame.assign(**{key: frame[key].mask(frame["at"] == "-1", value) for key, value in before.items()})
+        told = "Found by the checks to go with it: spend in the period before."
+        assert told in link_table(moving)
+        assert told in words(link_effect(moving))
+        assert "Found by the checks" not in link_table(frame)
+
+    def test_leaving_says_who_is_compared(self) -> None:
+        leaving = HELD[HELD["at"] == "1"].assign(method="hazard ratio less 1, complementary log-log")
+        leaving = results.conform(leaving.assign(metric=leaving["metric"].replace("spend", "churned")))
+        title = link_effect(leaving).finding
+        assert title.endswith("among customers alike in what is known of them follows a point more of nps; "
+                              "one check found nothing else")  # fmt: skip
 
     def test_the_picture(self) -> None:
         fig = link_effect(HELD, titles={"spend": "Spend", "bills": "Invoices"})
@@ -84,10 +101,10 @@ class TestEffect:
 
     def test_rows_without_a_number(self, rng: np.random.Generator) -> None:
         frame = panel(rng, 60, 8)
-        fig = link_effect(value.link(frame, negative_control="bills"))
+        fig = link_effect(value.link(frame.drop(columns="visits")))
         assert "no negative control" in words(fig)
         few = link_effect(value.link(frame[frame["customer_id"] < "C00005"]))
-        assert few.finding.startswith("Nothing to show: spend: 5 customers have an answer")
+        assert few.finding.startswith("Nothing to show: Spend: 5 customers have an answer")
         assert link_effect(value.link(frame, min_n=1_000)).finding.startswith("Nothing to show")
         assert link_effect(results.empty()).finding.startswith("Nothing to show")
 

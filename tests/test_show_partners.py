@@ -106,9 +106,16 @@ class TestLeague:
     def test_hidden_partners_are_counted_and_not_named(self) -> None:
         fit = fit_of(OUTLIERS, SIZES, min_n=5)
         chart = partner_league(partners.league(fit), SCORE)
-        assert "Hidden: 1 partner with too few customers." in words(chart)
+        assert "Hidden: 2 partners with too few customers, or hidden with them." in words(chart)
         assert "p004" not in words(chart)
         assert "p004" not in partner_league_table(partners.league(fit), SCORE)
+
+    def test_many_partners_of_whom_none_stands_out_are_one_sentence(self) -> None:
+        found = partners.league(fit_of([4.0] * 12, [30] * 12))
+        outside = found["verdict"].where(found["verdict"] != "moved", "not shown")
+        table = partner_league_table(found.assign(verdict=outside), SCORE)
+        assert re.search(r"Of 12 partners: .*\. None is listed: any order would be chance\.", table)
+        assert "<table" not in table
 
     @pytest.mark.parametrize(
         ("frame", "reason"),
@@ -175,7 +182,7 @@ class TestFunnel:
 
     def test_hidden_partners_are_counted(self) -> None:
         chart = self.funnel(fit_of([4.0] * 12, [30] * 10 + [2, 2], min_n=5))
-        assert "Hidden: 2 with too few customers." in words(chart)
+        assert "Hidden: 3 with too few customers." in words(chart)
         assert len(chart.axes[0].lines[-1].get_xdata()) <= 12
 
     def test_wide_volumes_are_logarithmic(self) -> None:
@@ -241,11 +248,11 @@ class TestTransfer:
 
     def test_gaps(self) -> None:
         chart = brand_transfer(self.frame(), SCORE)
-        assert chart.finding == "Review score: less at 1 and more at 1 of 5 partners than intended"
-        assert "less than intended" in words(chart)
+        assert chart.finding == "Review score: worse at 1 and better at 1 of 5 partners than intended"
+        assert "worse than intended" in words(chart)
         assert "no difference shown" in chart.alt
         table = brand_transfer_table(self.frame(), SCORE)
-        assert "Against 4.2" in table
+        assert "Against 4.20<" in table
         assert table.count("<tr>") == 6
 
     def test_shares_are_in_percent_whatever_was_delivered(self) -> None:
@@ -254,13 +261,30 @@ class TestTransfer:
         assert "Review score: share of the intended that arrives, percent" in words(chart)
 
     def test_more_is_not_always_better(self) -> None:
-        """More minutes than intended are worse: the words say more, the colour says worse."""
+        """More minutes than intended are worse: words and colour say so, the shape says that they are more."""
         from cxlib.show import style
 
         chart = brand_transfer(self.frame(), metric("y", title="Wait", unit="score", higher_is_better=False))
         tones = {text.get_text(): text.get_color() for text in chart.texts}
-        assert tones["more than intended"] == style.ORANGE
-        assert tones["less than intended"] == style.BLUE
+        assert tones["worse than intended"] == style.ORANGE
+        assert tones["better than intended"] == style.BLUE
+
+    def test_without_a_direction_the_words_are_more_and_less(self) -> None:
+        plain = metric("y", title="Visits", unit="score", higher_is_better=None)
+        table = brand_transfer_table(self.frame(), plain)
+        assert "Visits: less at 1 and more at 1 of 5 partners than intended" in table
+        assert "more than intended" in table
+
+    def test_many_partners_of_whom_none_differs_are_one_sentence(self) -> None:
+        share = metric("y", title="Late", unit="percent", higher_is_better=False)
+        found = results.frame(
+            metric="transfer_gap", comparison="difference", against="0.08", level=[f"s{n:02}" for n in range(12)],
+            estimate=0.01, conf_low=-0.02, conf_high=0.04, n=40, segment="partner", verdict="not shown",
+        )  # fmt: skip
+        table = brand_transfer_table(found, share)
+        assert "Intended: 8.0 %. The interval of each of 12 partners holds it." in table
+        assert "<table" not in table
+        assert "Against 8.0 %" in brand_transfer_table(found.head(10), share)
 
     def test_nothing_to_show_says_why(self) -> None:
         assert "fewer customers" in brand_transfer(self.frame(min_n=500), SCORE).alt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -35,6 +37,22 @@ class TestSaidAndDid:
         spent = frame[(frame["metric"] == "spend") & (frame["comparison"] == "level")].set_index("level")["estimate"]
         assert f"Spent €{spent['detractor']:.2f} against €{spent['promoter']:.2f}" in fig.finding
 
+    def test_rare_things_are_told_for_100_answers(self) -> None:
+        rows: dict[str, Any] = {"metric": "referrals", "segment": "said", "at": "180 days", "n": 900, "method": "t"}
+        ends = {"conf_low": [0.03, 0.009], "conf_high": [0.043, 0.019]}
+        level = results.frame(level=["promoter", "detractor"], estimate=[0.0361, 0.0138], **ends, **rows)
+        change = results.frame(
+            level="detractor", against="promoter", comparison="difference", estimate=-0.0223, conf_low=-0.03,
+            conf_high=-0.015, **rows,
+        )  # fmt: skip
+        found = results.concat([level, change])
+        assert said_and_did(found).finding.endswith(": recommendations made 1 against 4 in 100 answers")
+        table = said_and_did_table(found)
+        assert "recommendations made in 100 answers" in table
+        assert "3.61<br><small>3.00 to 4.30</small>" in table
+        often = found.assign(**{end: 10 * found[end] for end in ("estimate", "conf_low", "conf_high")})
+        assert said_and_did(often).finding.endswith(": recommendations made 0.14 against 0.36 an answer")
+
     def test_the_picture(self, frame: pd.DataFrame) -> None:
         fig = said_and_did(frame, units=UNITS, titles=TITLES)
         assert len(fig.axes) == 3
@@ -53,7 +71,7 @@ class TestSaidAndDid:
 
     def test_hidden_and_missing_groups(self, rng: np.random.Generator) -> None:
         few = loyalty.say_and_do(answers(rng, 20), min_n=15)
-        assert "hidden: too few answers" in words(said_and_did(few))
+        assert "hidden: too few customers" in words(said_and_did(few))
         all_hidden = said_and_did(loyalty.say_and_do(answers(rng, 8), min_n=100))
         assert all_hidden.finding == "What they did afterwards: too few answers to compare"
         assert said_and_did(results.empty()).finding.startswith("Nothing to show")
@@ -85,7 +103,7 @@ class TestStated:
         given = answers(rng, 100).assign(referred=lambda t: rng.integers(0, 2, len(t)))
         assert "no rise with the score is shown" in stated_against_done(loyalty.calibration(given)).finding
         hidden = stated_against_done(loyalty.calibration(given, min_n=1_000))
-        assert "hidden: too few answers" in hidden.finding
+        assert "hidden: too few customers" in hidden.finding
         assert stated_against_done(results.empty()).finding.startswith("Nothing to show")
 
 
@@ -124,7 +142,7 @@ class TestRepeat:
         assert repeat_curve(results.empty()).finding.startswith("Nothing to show")
         hidden = loyalty.repeat_purchase(self.orders(rng), end="2026-11-30", min_n=10_000)
         assert repeat_curve(hidden).finding.startswith("Nothing to show")
-        assert "hidden: too few answers" in repeat_table(hidden)
+        assert "hidden: too few customers" in repeat_table(hidden)
         assert "Nothing to show" in repeat_table(results.empty())
 
     def test_same_bytes(self, rng: np.random.Generator) -> None:

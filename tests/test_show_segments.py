@@ -79,7 +79,7 @@ class TestSizes:
         many = labels(**{f"a segment with a name that is far too long for one line {i:02}": 50 - i for i in range(30)})
         fig = segment_sizes(segments.sizes(many, min_n=30))
         assert "Not drawn: the 5 smallest" in words(fig)
-        assert "hidden: too few answers" in words(fig)
+        assert "hidden: too few customers" in words(fig)
         assert fig.get_size_inches()[1] < 13
         assert "nan" not in fig.alt
 
@@ -117,9 +117,9 @@ class TestProfile:
     def test_hidden_segments_are_told(self) -> None:
         rng, named = np.random.default_rng(4), labels(A=100, B=6, C=5)
         frame = segments.profile(pd.DataFrame({"x": rng.normal(size=111)}), named, min_n=10)
-        assert "hidden: too few answers" in words(segment_profile(frame))
+        assert "hidden: too few customers" in words(segment_profile(frame))
         assert "nan" not in segment_profile(frame).alt
-        assert "hidden: too few answers" in profile_table(frame)
+        assert "hidden: too few customers" in profile_table(frame)
 
     def test_table(self) -> None:
         page = profile_table(profiled(), {"orders": "orders a year"})
@@ -129,19 +129,42 @@ class TestProfile:
         assert "Nothing to show" in profile_table(results.empty())
 
     def test_clusters_that_are_not_clear_are_told(self) -> None:
-        why = results.frame(metric="clusters", comparison="index", estimate=2, note="no clear segments: 2: no valley")
+        why = results.frame(
+            metric="clusters", comparison="index", estimate=2, note="no clear segments: 2, 3: no valley"
+        )
         told = results.concat(
             [profiled(), why, results.frame(metric="adjusted_rand", level="2 segments", estimate=0.5)]
         )
-        assert "No clear segments: 2: no valley" in words(segment_profile(told))
+        assert "No clear segments: of 2 and 3 segments no valley" in words(segment_profile(told))
         assert "adjusted" not in profile_table(told)
         one = segments.profile(pd.DataFrame({"x": np.arange(30.0)}), labels(A=30))
         fig = segment_profile(results.concat([one, why]))
-        assert fig.finding == "Nothing to show: No clear segments: 2: no valley"
+        assert fig.finding == "No clear segments: of 2 and 3 segments no valley"
 
     def test_share_of_value(self) -> None:
         worth = results.frame(metric="value_share", level=["A", "B"], comparison="share", estimate=[0.9, 0.1])
-        assert "90.0 %" in profile_table(results.concat([profiled(), worth]))
+        table = profile_table(results.concat([profiled(), worth]))
+        assert "90.0 %" in table
+        assert "A, 66.7 % of customers, hold 90.0 % of the value" in table
+
+    def test_counts_and_money(self) -> None:
+        shares = segments.profile(pd.DataFrame({"monetary": np.arange(30.0)}), labels(A=20, B=10))
+        table = profile_table(shares)
+        assert '<th scope="col" class="cx-num">Customers</th>' in table
+        assert '<td class="cx-num">20</td>' in table
+        assert "Of 30 customers who have a segment." in table
+        assert "€9.50" in table
+        assert "€" not in profile_table(shares, units={"monetary": "count"})
+        assert "Of 300 customers who have a segment." in words(segment_profile(profiled()))
+        assert "Of 400 customers who have spent and said." in words(value_grid(crossed()))
+
+    def test_a_hidden_neighbour_says_why(self) -> None:
+        table = profile_table(segments.profile(pd.DataFrame({"x": np.arange(42.0)}), labels(A=25, B=15, C=2), min_n=5))
+        assert "hidden: would tell of a smaller one<br><small>hidden so that a smaller level cannot" in table
+
+    def test_the_reason_of_a_whole_frame_is_told(self) -> None:
+        why = results.frame(metric="grid", level="all", status=results.UNDEFINED, note="nobody answered nps")
+        assert value_grid(why).finding == "Nothing to show: nobody answered nps"
 
     def test_nothing(self) -> None:
         assert segment_profile(results.empty()).finding == "Nothing to show: the frame holds no profiles of segments"
@@ -183,7 +206,8 @@ class TestFlows:
         assert '<th scope="row">Pro</th>' in page
         assert ">to gone</th>" in page
         assert "37.3 to 62.1 %" in page  # as in the finding of the chart
-        assert "Dirichlet-multinomial" in page
+        assert "Dirichlet-multinomial" in page.partition("<details>")[2]
+        assert "Dirichlet-multinomial" not in page.partition("<details>")[0]
         assert "Nothing to show" in transitions_table(results.empty())
 
     def test_nothing(self) -> None:

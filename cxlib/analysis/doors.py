@@ -75,6 +75,40 @@ def require(
         raise UsageError(f"{what}: {'; '.join(faults)}", hint=f"{there} {hint}".strip())
 
 
+def frame(given: Any, what: str = "the frame") -> pd.DataFrame:
+    """Return a pandas frame as it is; raises `UsageError` for anything else."""
+    if not isinstance(given, pd.DataFrame):
+        raise UsageError(f"{what} is a {type(given).__name__}, not a pandas DataFrame")
+    return given
+
+
+def table(given: Any, what: str = "the frame") -> Any:
+    """Return a pandas frame or an Ibis table as it is; raises `UsageError` for anything else."""
+    if not isinstance(given, pd.DataFrame) and type(given).__module__.partition(".")[0] != "ibis":
+        raise UsageError(f"{what} is a {type(given).__name__}, neither a pandas DataFrame nor an Ibis table")
+    return given
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Return what draws, for None `numpy.random.default_rng(1)`; raises `UsageError` for anything else."""
+    if rng is None:
+        return np.random.default_rng(1)
+    if not isinstance(rng, np.random.Generator):
+        raise UsageError(
+            f"rng is a {type(rng).__name__}, not a numpy Generator", hint="Give numpy.random.default_rng(1), say."
+        )
+    return rng
+
+
+def names(given: Iterable[str] | None) -> tuple[str, ...]:
+    """Return names that are gone through several times: a text is one name, None is none."""
+    if isinstance(given, str):
+        return (given,)
+    if given is not None and not isinstance(given, Iterable):
+        raise UsageError(f"'{given}' is no list of names")
+    return () if given is None else tuple(given)
+
+
 def numbers(name: str, values: Any, *, infinite_missing: bool = False) -> Numbers:
     """Return numbers as doubles, in the shape given; NaN where missing.
 

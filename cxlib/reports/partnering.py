@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
 
 _MANY = 10  # partners, from which on it can be told how far they differ anyway
-_KINDS = {"nps": "mean", "mean": "mean", "share": "share"}  # a row of a score is -100, 0 or 100: their mean is the NPS
+_KINDS = ("nps", "mean", "share")
 
 
 def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments: Sequence[Segment], seed: int,
@@ -32,7 +33,7 @@ def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments:
             raise Undefined(f"no row of {metric.id} names its {by.title.lower()}")
         mix = [segment.id for segment in segments]
         fit = partners.fit(
-            rows, "y", "partner", case_mix=mix, kind=_KINDS[metric.kind], metric=metric.id, **bring.how(inputs)
+            rows, "y", "partner", case_mix=mix, kind=_kind(metric, rows["y"]), metric=metric.id, **bring.how(inputs)
         )
         better = metric.higher_is_better is not False
         usual = "additive" if len(set(rows["partner"].dropna())) >= _MANY else "none"
@@ -55,3 +56,8 @@ def _brief(found: pd.DataFrame) -> pd.DataFrame:
     """Leave out what else is hidden of partners whose standing is: a marketplace has hundreds with a few answers."""
     more = (found["at"] != "") | found["metric"].str.startswith("transfer")
     return found[(found["status"] != results.SUPPRESSED) | ~more].reset_index(drop=True)
+
+
+def _kind(metric: Metric, values: pd.Series[Any]) -> str:
+    """Return how the rows are averaged; rows that are all passive cannot be told from worst scores: a mean of zeros."""
+    return "mean" if metric.kind == "nps" and not values.any() else metric.kind

@@ -59,7 +59,10 @@ def survived(inputs: Inputs, by: Segment | None, horizon: float) -> pd.DataFrame
         found = loyalty.survival(spells["months"], spells["ended"], at=times, horizon=horizon, **who, **how)
         parts = [found]
         if group is not None and len(group.unique()) > 1:
-            parts.append(loyalty.log_rank(spells["months"], spells["ended"], group, entry=spells["watched"]))
+            tested = loyalty.log_rank(
+                spells["months"], spells["ended"], group, entry=spells["watched"], min_n=how["min_n"]
+            )
+            parts.append(tested)
         return _named(_since(inputs, results.concat(parts)), by)
 
     return inputs.answer("survival", [_words(by), f"{horizon:g}", *bring.limits(inputs)], make)

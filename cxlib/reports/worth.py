@@ -16,7 +16,6 @@ from cxlib.reports.inputs import Inputs
 
 _PER = {"nps": 10.0}  # how many points of a score an effect is told for
 _DAY = pd.Timedelta(days=1)
-_LEFT = "has left"
 _WEEKS = 52.1775 / 12  # of a month
 
 
@@ -43,17 +42,20 @@ def lifetime(inputs: Inputs, by: Segment | None, seed: int) -> pd.DataFrame:
         spend = value.fit_gamma_gamma(summary["frequency"], summary["monetary_value"])
         season = value.season(bought.orders, *columns[:2], purchases, end=bought.end)
         here = _staying(inputs, summary.index)
+        named: dict[str, Any] = {
+            "segment": by.id if by else "group",
+            "groups": _groups(inputs, by, summary.index[here]),
+        }
         how: dict[str, Any] = {"discount": worth.discount_rate, "margin": bought.margin, **bring.how(inputs)}
         ahead = value.lifetime_value(
             purchases, spend, summary[here], horizon=worth.horizon_months * _WEEKS, rng=np.random.default_rng(seed),
-            segment=by.id if by else "group", groups=_groups(inputs, by, summary.index[here]), **how,
+            **named, **how,
         )  # fmt: skip
-        past = value.historic_value(
-            bought.orders, *columns, end=bought.end, segment=by.id if by else "group",
-            groups=_groups(inputs, by, summary.index), **how,
-        )  # fmt: skip
+        theirs = bought.orders[bought.orders[bring.CUSTOMER].isin(summary.index[here])]
+        past = value.historic_value(theirs, columns[0], columns[1], columns[2], end=bought.end, **named, **how)
         checked = value.checks(summary, purchases, spend, season=season)
-        return results.concat([_doubted(ahead.rows, checked, int((~here).sum())), past.rows, checked])
+        left = [_without(rows, int((~here).sum())) for rows in (_doubted(ahead.rows, checked), past.rows)]
+        return results.concat([*left, checked])
 
     return inputs.answer("lifetime_value", [*_key(inputs), by.model_dump_json() if by else "", str(seed)], make)
 
@@ -63,13 +65,23 @@ def _staying(inputs: Inputs, customers: pd.Index) -> Any:
     return customers.isin(bring.levels(inputs, bring.own(inputs), []).index)
 
 
-def _doubted(rows: pd.DataFrame, checked: pd.DataFrame, left: int) -> pd.DataFrame:
-    """Say in each value what it hangs on: assumptions that are in doubt, and who is not in it."""
+def _doubted(rows: pd.DataFrame, checked: pd.DataFrame) -> pd.DataFrame:
+    """Say in each value what it hangs on: the assumptions that are in doubt."""
     doubts = int(checked["note"].str.startswith("doubt").sum())
-    told = [f"{left:,} who are known to have left are not in it"] * bool(left)
-    told += [f"holds if the model does: {doubts} of {len(checked)} assumptions are in doubt"] * bool(doubts)
-    blank = (rows["status"] == results.OK) & (rows["note"] == "")
-    return results.conform(rows.assign(note=rows["note"].mask(blank, "; ".join(told))))
+    return (
+        _told(rows, f"holds if the model does: {doubts} of {len(checked)} assumptions are in doubt") if doubts else rows
+    )
+
+
+def _without(rows: pd.DataFrame, left: int) -> pd.DataFrame:
+    """Say in each value who is not in it."""
+    return _told(rows, f"{left:,} who are known to have left are not in it") if left else rows
+
+
+def _told(rows: pd.DataFrame, words: str) -> pd.DataFrame:
+    """Add words to the notes of rows that have a number."""
+    notes = (rows["note"] + "; " + words).str.removeprefix("; ")
+    return results.conform(rows.assign(note=rows["note"].mask(rows["status"] == results.OK, notes)))
 
 
 def held_out(inputs: Inputs, months: int, seed: int) -> pd.DataFrame:
@@ -149,10 +161,10 @@ def _bought(inputs: Inputs) -> Bought:
 
 
 def _groups(inputs: Inputs, by: Segment | None, customers: pd.Index) -> pd.Series[Any] | None:
-    """Return the level of each customer, or that they have left; None where all are alike."""
+    """Return the level of each customer; None where all are alike."""
     if by is None:
         return None
-    found = bring.levels(inputs, bring.own(inputs), [by])[by.title].reindex(customers).fillna(_LEFT)
+    found = bring.levels(inputs, bring.own(inputs), [by])[by.title].reindex(customers)
     return found if len(found.unique()) > 1 else None
 
 

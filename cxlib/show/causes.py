@@ -115,7 +115,7 @@ def cause_table(
 
 def _tree(frame: pd.DataFrame) -> _Tree | None:
     """Pick the rows of one change; None where there is none with a number."""
-    records: list[Row] = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+    records: list[Row] = rows.records(frame)
     known = [row for row in records if row["status"] == results.OK]
     leaves = {row["level"]: row for row in known if row["segment"] == "leaf"}
     whole = next((row for row in known if row["segment"] == "all" and row["comparison"] == "difference"), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -21,6 +22,8 @@ _HEADS = {
     "stated": "Customers say it matters", "derived": "Goes with the outcome", "experimental": "Experiments: points",
 }  # fmt: skip
 _LINE, _TOP, _LEFT, _WIDE = 0.34, 0.42, 2.5, 1.55  # inches: a rank's height, where the columns begin, between two
+_FEW = 3  # different figures of what customers say, below which they have no order
+_TOO_FEW = "Too few drivers with a theme to compare orders"
 _BARS = 12  # drivers; of more, only those that disagree have their bars drawn
 
 
@@ -44,8 +47,12 @@ def importance_compared(
     ranks, sources, order = _ranks(frame)
     if not ranks:
         return nothing(why(frame, "the frame holds no ranks of several sources"), finding)
+    if len(sources) == 2 and "stated" in sources and _few(frame, order):
+        return nothing(
+            "what customers say differs for fewer than three drivers, which is no order", finding or _TOO_FEW
+        )
     notes, tried = {name: _note(ranks, sources, name) for name in order}, _tried(frame, sources, locale)
-    title = finding or _sentence(order, notes, sources, names)
+    title = finding or _sentence(frame, order, notes, sources, names)
     about = (
         f"Rank in each source (1 matters most); the bars are the ranks that a driver may have. {_tau(frame, locale)}"
     )
@@ -82,16 +89,18 @@ def importance_compared_table(
     values = {(row["at"], row["level"]): row for row in _values(frame)}
     if not values:
         return markup.nothing(title or "Importance", why(frame, "the frame holds no importance"))
-    ranks, sources, _ = _ranks(frame)
+    ranks, sources, ranked = _ranks(frame)
     shown = [source for source in _SOURCES if any(at == source for at, _ in values)]
     order = sorted({name for _, name in values}, key=lambda name: _first(values, name))
-    notes = {name: _note(ranks, sources, name) for name in order}
+    notes, places = {name: _note(ranks, sources, name) for name in order}, {} if _few(frame, ranked) else ranks
     columns: dict[str, list[Cell]] = {
-        _HEADS[source]: [_value(values.get((source, name)), ranks.get((source, name)), locale) for name in order]
+        _HEADS[source]: [_value(values.get((source, name)), places.get((source, name)), locale) for name in order]
         for source in shown
     }
     columns["To know"] = [markup.text_cell(notes[name]) for name in order]
-    heading = title or (_sentence(order, notes, sources, names) if ranks else "What customers say, and what shows")
+    heading = title or (
+        _sentence(frame, order, notes, sources, names) if ranks else "What customers say, and what shows"
+    )
     body = markup.table(columns, ["Driver"], [(named(name, names),) for name in order])
     methods = dict.fromkeys(row["method"] for row in values.values() if row["method"])
     return markup.figure(heading, body, [escape(one) for one in methods], _tau(frame, locale))
@@ -100,7 +109,7 @@ def importance_compared_table(
 def _values(frame: pd.DataFrame) -> list[rows.Row]:
     """Return the importance of each driver in each source."""
     mine = frame[(frame["metric"] == "importance") & (frame["at"] != "") & (frame["status"] == results.OK)]
-    return [{str(key): value for key, value in row.items()} for row in mine.to_dict("records")]
+    return rows.records(mine)
 
 
 def _first(values: Mapping[tuple[str, str], rows.Row], name: str) -> tuple[float, str]:
@@ -113,7 +122,7 @@ def _value(row: rows.Row | None, rank: rows.Row | None, locale: str | None) -> C
     """Return an importance with its interval and its rank: shares in percent, effects in points of the outcome."""
     if row is None:
         return Cell("")
-    form, share = formatting(None, locale), row["at"] == "derived" or "Wilson" in row["method"]
+    form, share = formatting(None, locale), row["at"] == "derived" or "wilson" in row["method"].lower()
     sign = row["at"] == "experimental"
     value, low, high = (
         form.value(row[end], "percent") if share else form.number(row[end], 2, sign=sign)
@@ -121,15 +130,26 @@ def _value(row: rows.Row | None, rank: rows.Row | None, locale: str | None) -> C
     )
     told = f"{low.removesuffix(' %') if share else low} to {high}"
     place = f"rank {rank['estimate']:.0f}, {_may(rank)}" if rank else ""
-    return Cell(f"{escape(value)}{markup.small(told)}{markup.small(place) if place else ''}")
+    name, when = _experiment(row)
+    return Cell(escape(f"{value} by {name}" if name else value) + markup.small(told, when, place))
+
+
+def _experiment(row: rows.Row) -> tuple[str, str]:
+    """Return the title and the days of the experiment that a row tells of, empty for other rows."""
+    found = re.fullmatch(r"(.+), (\S+ to \S+)", row["note"]) if row["at"] == "experimental" else None
+    return (found[1], found[2]) if found else ("", "")
+
+
+def _few(frame: pd.DataFrame, order: Sequence[str]) -> bool:
+    """Tell whether what customers say has too few different figures for an order: themes may be counted twice."""
+    said = [row for row in _values(frame) if row["at"] == "stated" and row["level"] in order]
+    return bool(said) and len({(row["estimate"], row["n"], row["method"]) for row in said}) < _FEW
 
 
 def _ranks(frame: pd.DataFrame) -> tuple[dict[tuple[str, str], rows.Row], list[str], list[str]]:
     """Return the rank rows by source and driver, the sources in order, and the drivers by the last source's rank."""
     mine = frame[(frame["metric"] == "rank") & (frame["status"] == results.OK) & (frame["at"] != "")]
-    found = {
-        (row["at"], row["level"]): {str(key): value for key, value in row.items()} for row in mine.to_dict("records")
-    }
+    found = {(row["at"], row["level"]): row for row in rows.records(mine)}
     sources = [source for source in _SOURCES if (mine["at"] == source).any()]
     if len(sources) < 2:
         return {}, [], []
@@ -143,8 +163,12 @@ def _note(ranks: Mapping[tuple[str, str], rows.Row], sources: Sequence[str], nam
     return "; ".join(dict.fromkeys(part for note in mine for part in note.split("; ") if part))
 
 
-def _sentence(order: Sequence[str], notes: Mapping[str, str], sources: Sequence[str], names: Names) -> str:
+def _sentence(
+    frame: pd.DataFrame, order: Sequence[str], notes: Mapping[str, str], sources: Sequence[str], names: Names
+) -> str:
     """Say for which drivers the sources disagree."""
+    if "stated" in sources and _few(frame, _ranks(frame)[2]):
+        return _TOO_FEW
     apart = [titled(name, names) for name in order if notes[name]]
     if not apart:
         return f"No disagreement about what matters is shown between {rows.listed(sources)} importance"
@@ -153,10 +177,12 @@ def _sentence(order: Sequence[str], notes: Mapping[str, str], sources: Sequence[
 
 
 def _tau(frame: pd.DataFrame, locale: str | None) -> str:
-    """Return how far the sources' orders agree."""
+    """Return how far the sources' orders agree; nothing where what customers say has no order."""
     mine, form = frame[(frame["metric"] == "agreement") & (frame["status"] == results.OK)], formatting(None, locale)
-    told = []
-    for row in mine.to_dict("records"):
+    few, told = _few(frame, _ranks(frame)[2]), []
+    for row in rows.records(mine):
+        if few and row["level"].startswith("stated"):
+            continue
         ends = [form.number(row[end], 2, sign=True) for end in ("conf_low", "conf_high")]
         told.append(f"{row['level']} {form.number(row['estimate'], 2, sign=True)} ({' to '.join(ends)})")
     return f"Agreement of the orders (Kendall's tau, from −1 to +1): {'; '.join(told)}." if told else ""
@@ -182,9 +208,11 @@ def _tried(frame: pd.DataFrame, sources: Sequence[str], locale: str | None) -> d
     """Return what experiments showed, by driver, where they are too few to be ranked."""
     mine = frame[(frame["metric"] == "importance") & (frame["at"] == "experimental") & (frame["status"] == results.OK)]
     form, found = formatting(None, locale), {}
-    for row in mine.to_dict("records") if "experimental" not in sources else []:
+    for row in rows.records(mine) if "experimental" not in sources else []:
         ends = [form.number(row[end], 2, sign=True) for end in ("conf_low", "conf_high")]
-        found[row["level"]] = f"experiment {form.number(row['estimate'], 2, sign=True)} ({' to '.join(ends)})"
+        name, when = _experiment(row)
+        told = f"{form.number(row['estimate'], 2, sign=True)} ({' to '.join(ends)})"
+        found[row["level"]] = f"experiment {told}" + (f" by {name}, {when}" if name else "")
     return found
 
 

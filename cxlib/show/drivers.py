@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from cxlib import results
+from cxlib.analysis.drivers.fitted import NO, ONE_LESS
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.finding import plain
@@ -22,6 +23,7 @@ Names = Mapping[str, str] | None
 _LEFT, _RIGHT, _TOP, _LINE = 2.75, 5.6, 0.32, 0.36  # inches: where bars begin and end, and the height of a row
 _SHARE_AT, _RANK_AT, _POINT_AT = 5.75, 7.2, 8.25  # inches: columns of text beside the bars
 _FADED = "#9fc3da"
+_MORE, _YES, _OTHER = "one point more", "yes instead of no", "another level"  # what an effect is of
 
 
 @themed
@@ -50,7 +52,7 @@ def driver_importance(
     mine = frame[(frame["metric"] == "importance") & (frame["comparison"] == "share")]
     known = _sorted(mine)
     if not known:
-        return nothing(why(mine, "the frame holds no importance of drivers"), finding)
+        return nothing(why(mine if len(mine) else frame, "the frame holds no importance of drivers"), finding)
     form, outcome = formatting(None, locale), named(known[0]["against"], names)
     silent = _silent(mine, names)
     about = (
@@ -61,11 +63,13 @@ def driver_importance(
     _bars(sheet, axes, known, names)
     axes.set_xlabel(f"percent of the variance of {shortened(outcome, 30)}", fontsize=8)
     beside = _beside(frame, unit)
-    _heads(sheet, beside, outcome)
+    steps = _steps(beside, known)
+    _heads(sheet, beside, steps, outcome)
     told = []
     for place, row in enumerate(known):
         words = _words(row, beside, form)
-        _texts(sheet, _TOP + (place + 0.5) * _LINE, words)
+        mixed = f"{words['points']} (yes)" if len(steps) > 1 and words["step"] == _YES else words["points"]
+        _texts(sheet, _TOP + (place + 0.5) * _LINE, {**words, "points": mixed})
         told.append(_sentence(named(row["level"], names), words))
     return sheet.done(" ".join([f"{sheet.figure.finding}.", about, *told]))
 
@@ -93,13 +97,13 @@ def driver_effects(
     mine = frame[(frame["comparison"] == "difference") & (frame["segment"] == "driver")]
     known = _sorted(mine)
     if not known:
-        return nothing(why(mine, "the frame holds no effects of drivers"), finding)
+        return nothing(why(mine if len(mine) else frame, "the frame holds no effects of drivers"), finding)
     form, outcome = formatting(None, locale), named(known[0]["metric"], names)
     title = finding or _strongest(known, names, outcome, unit, form)
     about = (
-        f"Dot: change of {outcome} that goes with one point more of a driver, or with a level against its reference, "
-    )
-    about += f"the others held; line: interval. Filled: shown to differ from none. {_silent(mine, names)}".rstrip()
+        f"Dot: change of {outcome} that goes with {_either(_of(known))} of a driver, the others held; line: "
+        f"interval. Filled: shown to differ from none. {_silent(mine, names)}"
+    ).rstrip()
     sheet = Sheet(title, about, len(known) * _LINE + _TOP + 0.35)
     axes = sheet.axes(_LEFT, _TOP - 0.1, 6.6 - _LEFT, len(known) * _LINE, label="effects")
     told = _dots(sheet, axes, known, names, unit, form)
@@ -121,18 +125,20 @@ def driver_table(
     mine = frame[(frame["metric"] == "importance") & (frame["comparison"] == "share")]
     known, form = _sorted(mine), formatting(None, locale)
     if mine.empty:
-        return markup.nothing(title or "Drivers", "the frame holds no importance of drivers")
-    rest = [{str(key): value for key, value in row.items()} for row in mine[mine["status"] != "ok"].to_dict("records")]
+        return markup.nothing(title or "Drivers", why(frame, "the frame holds no importance of drivers"))
+    rest = rows.records(mine[mine["status"] != "ok"])
     beside = _beside(frame, unit)
-    columns: dict[str, list[Cell]] = {"Share": [], "Rank": [], "Per point": [], "n": [], "To know": []}
+    steps = _steps(beside, [*known, *rest])
+    slopes = " or ".join({_MORE: "per point"}.get(one, one) for one in steps).capitalize() or "Per point"
+    columns: dict[str, list[Cell]] = {"Share": [], "Rank": [], slopes: [], "n": [], "To know": []}
     for row in [*known, *rest]:
         words = _words(row, beside, form)
         columns["Share"].append(_cell(words["share"], words["limits"]))
         columns["Rank"].append(_cell(words["rank"], words["ranks"]))
-        columns["Per point"].append(_cell(words["point"], words["points"]))
+        columns[slopes].append(_cell(words["point"], words["points"], words["step"] if len(steps) > 1 else ""))
         columns["n"].append(markup.n_cell(row, form))
         columns["To know"].append(markup.text_cell(row["note"]))
-    for name, extra in (("Rank", beside["rank"]), ("Per point", beside["point"])):
+    for name, extra in (("Rank", beside["rank"]), (slopes, steps)):
         if not extra:
             del columns[name]
     heading = title or (_leader(known, frame, names, form) if known else "Drivers")
@@ -143,7 +149,7 @@ def driver_table(
 def _sorted(found: pd.DataFrame) -> list[rows.Row]:
     """Return the rows with a number, the largest first; slopes and effects too, from most to least."""
     kept = found[found["status"] == results.OK].sort_values(["estimate", "level"], ascending=[False, True])
-    return [{str(key): value for key, value in row.items()} for row in kept.to_dict("records")]
+    return rows.records(kept)
 
 
 def why(found: pd.DataFrame, otherwise: str) -> str:
@@ -192,7 +198,7 @@ def narrowed(words: str, width: float, size: float, lines: int) -> list[str]:
 def by_level(frame: pd.DataFrame, metric: str) -> dict[str, rows.Row]:
     """Return the rows of a metric that have a number by driver."""
     mine = frame[(frame["metric"] == metric) & (frame["status"] == results.OK)]
-    return {row["level"]: {str(key): value for key, value in row.items()} for row in mine.to_dict("records")}
+    return {row["level"]: row for row in rows.records(mine)}
 
 
 def _leader(known: Sequence[rows.Row], frame: pd.DataFrame, names: Names, form: Format) -> str:
@@ -220,7 +226,7 @@ def _beside(frame: pd.DataFrame, unit: str = "") -> dict[str, dict[str, rows.Row
 def _words(row: rows.Row, beside: Mapping[str, Mapping[str, rows.Row]], form: Format) -> dict[str, str]:
     """Return what stands beside a bar: share, rank and slope, each with its limits."""
     missing = missing_words(row)
-    words = dict.fromkeys(("share", "limits", "rank", "ranks", "point", "points"), "")
+    words = dict.fromkeys(("share", "limits", "rank", "ranks", "point", "points", "step"), "")
     words["share"] = missing or form.value(row["estimate"], "percent")
     words["limits"] = "" if missing else form.interval(row["conf_low"], row["conf_high"], "percent")
     rank, point = beside["rank"].get(row["level"]), beside["point"].get(row["level"])
@@ -229,6 +235,7 @@ def _words(row: rows.Row, beside: Mapping[str, Mapping[str, rows.Row]], form: Fo
         words["ranks"] = "" if math.isnan(rank["conf_low"]) else f"{rank['conf_low']:.0f} to {rank['conf_high']:.0f}"
     if point is not None and not missing:
         words["point"], words["points"] = _slope(point, form)
+        words["step"] = _step(point)
     return words
 
 
@@ -269,14 +276,18 @@ def _bars(sheet: Sheet, axes: Axes, known: Sequence[rows.Row], names: Names) -> 
     axes.set_axisbelow(True)
 
 
-def _heads(sheet: Sheet, beside: Mapping[str, Mapping[str, rows.Row]], outcome: str) -> None:
+def _heads(
+    sheet: Sheet, beside: Mapping[str, Mapping[str, rows.Row]], steps: Sequence[str], outcome: str
+) -> None:  # fmt: skip
     """Write the heads of the columns beside the bars."""
     how: dict[str, Any] = {"color": style.GREY, "size": 7.5}
     sheet.text(_SHARE_AT, 0, ["Share", "(interval)"], **how)
     if beside["rank"]:
         sheet.text(_RANK_AT, 0, ["Rank", "(may be)"], **how)
-    if beside["point"]:
-        sheet.text(_POINT_AT, 0, wrap(f"One point more: change of {outcome}", 1.45, 7.5, lines=2), **how)
+    if steps:
+        head = capital(f"{steps[0]}: change of {outcome}")
+        head = "Change by one point more, or yes for no" if len(steps) > 1 else head
+        sheet.text(_POINT_AT, 0, wrap(head, 1.45, 7.5, lines=2), **how)
 
 
 def _texts(sheet: Sheet, middle: float, words: Mapping[str, str]) -> None:
@@ -292,12 +303,32 @@ def _sentence(name: str, words: Mapping[str, str]) -> str:
     told += (
         f", rank {words['rank']}" + (f" (may be {words['ranks']})" if words["ranks"] else "") if words["rank"] else ""
     )
-    told += f", one point more {words['point']} (interval {words['points']})" if words["point"] else ""
+    told += f", {words['step']} {words['point']} (interval {words['points']})" if words["point"] else ""
     return f"{told}."
 
 
-def _cell(main: str, under: str) -> Cell:
-    return Cell(escape(main) + markup.small(under))
+def _cell(main: str, *under: str) -> Cell:
+    return Cell(escape(main) + markup.small(*under))
+
+
+def _step(row: rows.Row) -> str:
+    """Return what an effect is of: `one point more`, `yes instead of no`, or another level of a category."""
+    return {ONE_LESS: _MORE, NO: _YES}.get(row["against"], _OTHER)
+
+
+def _of(found: Iterable[rows.Row]) -> list[str]:
+    """Return what effects are of, each once, points first."""
+    return sorted({_step(row) for row in found}, key=(_MORE, _YES, _OTHER).index)
+
+
+def _either(words: Sequence[str]) -> str:
+    """Return `a, b or c`."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _steps(beside: Mapping[str, Mapping[str, rows.Row]], shown: Iterable[rows.Row]) -> list[str]:
+    """Return what the slopes beside the drivers that are shown are of."""
+    return _of(beside["point"][row["level"]] for row in shown if row["level"] in beside["point"])
 
 
 def _strongest(known: Sequence[rows.Row], names: Names, outcome: str, unit: str, form: Format) -> str:
@@ -307,7 +338,7 @@ def _strongest(known: Sequence[rows.Row], names: Names, outcome: str, unit: str,
         return f"None of {len(known)} drivers is shown to go with more or less {outcome}"
     told = [f"{titled(row['level'], names)} ({form.change(row['estimate'], unit)})" for row in shown[:3]]
     rest = f"; {len(known) - len(shown)} of {len(known)} not shown to matter" if len(shown) < len(known) else ""
-    return f"One point more goes with a different {outcome} above all for {rows.listed(told)}{rest}"
+    return f"{capital(_either(_of(known)))} goes with a different {outcome} above all for {rows.listed(told)}{rest}"
 
 
 def _differs(row: rows.Row) -> bool:

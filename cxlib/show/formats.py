@@ -16,10 +16,11 @@ from cxlib.params.models import Metric
 
 MINUS = "\u2212"
 STATUS_WORDS = {
-    results.SUPPRESSED: "hidden: too few answers",
+    results.SUPPRESSED: "hidden: too few customers",
     results.TOO_FEW: "too few to say",
     results.UNDEFINED: "not available",
 }
+HIDDEN, _PROTECTS = "hidden ", "hidden: would tell of a smaller one"  # how a note begins that names why
 NOT_AVAILABLE = STATUS_WORDS[results.UNDEFINED]
 
 _CURRENCIES = {"EUR": "€", "USD": "$", "GBP": "£", "BRL": "R$ ", "JPY": "¥", "INR": "₹"}
@@ -170,6 +171,12 @@ def decimals(value: float, most: int = 3) -> int:
     return next((p for p in range(most) if math.isclose(value, round(value, p), abs_tol=1e-9)), most)
 
 
+def lasting(at: str, unit: str) -> str:
+    """Return `52 weeks` for a number of units of time."""
+    words = f"{float(at):.0f}" if float(at) >= 10 else f"{float(at):.1f}".removesuffix(".0")
+    return f"{words} {unit}{'' if words == '1' else 's'}"
+
+
 def metric_of(metrics: Mapping[str, Metric], name: str) -> Metric:
     """Return the metric of that id; `UsageError` for one that `metrics` does not describe."""
     if name not in metrics:
@@ -203,6 +210,8 @@ def missing_words(row: Mapping[str, Any] | None) -> str:
     """Return the words for a row without numbers, an empty text for one with them, `no figures` for no row."""
     if row is None:
         return "no figures"
+    if row["status"] == results.SUPPRESSED and str(row.get("note", "")).startswith(HIDDEN):
+        return _PROTECTS  # a table has room for the note
     if row["status"] != results.OK:
         return STATUS_WORDS[row["status"]]
     return "" if _known(row["estimate"]) else NOT_AVAILABLE

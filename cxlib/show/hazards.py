@@ -73,11 +73,13 @@ def hazard_ratios(frame: pd.DataFrame, *, finding: str | None = None, locale: st
     return sheet.done(_alt(sheet.figure.finding, _about(frame, found, left_out), drawn, form))
 
 
-_READ = "Dot: how many times the hazard of leaving; line: interval. ● lower, ■ higher, ◇ neither shown."
+_READ = (
+    "Dot: how many times as fast customers leave (hazard ratio); line: interval. ● lower, ■ higher, ◇ neither shown."
+)
 
 
 def hazard_table(frame: pd.DataFrame, *, title: str | None = None, locale: str | None = None) -> Html:
-    """One row a covariate: the hazard ratio with its interval, what it says, and its p-value.
+    """One row a covariate: the hazard ratio with its interval and what it says; p-values in the details.
 
     Parameters
     ----------
@@ -87,17 +89,19 @@ def hazard_table(frame: pd.DataFrame, *, title: str | None = None, locale: str |
         Heading; default the finding.
     """
     found, form = _found(frame), formatting(None, locale)
-    if not found:
-        return markup.nothing(title or "What goes with leaving", "the frame holds no hazard ratios")
+    if not found or (len(found) == 1 and found[0]["level"] == "all" and found[0]["status"] == "undefined"):
+        heading = title or "What goes with leaving"
+        return markup.nothing(heading, rows.why_not(frame, "the frame holds no hazard ratios"))
     columns: dict[str, list[Cell]] = {
-        "Hazard ratio": [_cell(row, form) for row in found],
+        "Hazard ratio (times as fast)": [_cell(row, form) for row in found],
         "Compared with": [markup.text_cell(row["against"] or "one unit less") for row in found],
-        "p": [Cell(markup.p_words(row["p_value"])) for row in found],
         "Customers": [markup.n_cell(row, form) for row in found],
         "Left": [Cell("" if missing_words(row) else form.count(row["n_eff"])) for row in found],
     }
-    body = markup.table(columns, ["Covariate"], [(row["level"],) for row in found])
+    body = markup.table(columns, ["What goes with it"], [(row["level"],) for row in found])
     notes = sorted({escape("; ".join([row["method"], row["note"]]).strip("; ")) for row in found} - {""})
+    tested = [f"{row['level']} p {markup.p_words(row['p_value'])}" for row in found if row["p_value"] == row["p_value"]]
+    notes += [escape("; ".join(tested))] if tested else []
     return markup.figure(title or headline(frame, form), body, notes, _changing(frame))
 
 
@@ -124,7 +128,7 @@ def _named(row: rows.Row) -> str:
 def _found(frame: pd.DataFrame) -> list[rows.Row]:
     """Return the rows of hazard ratios in the order of the frame."""
     mine = frame[frame["metric"] == RATIO]
-    return [{str(key): value for key, value in row.items()} for row in mine.to_dict("records")]
+    return rows.records(mine)
 
 
 def _tone(row: rows.Row) -> str:
@@ -190,7 +194,7 @@ def _frame(axes: Axes, drawn: Sequence[rows.Row], form: Format) -> None:
     how: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "xycoords": ("data", "axes fraction")}
     axes.annotate("leave later ", (1, 1), (-3, 4), ha="right", color=style.BLUE, **how)
     axes.annotate(" leave sooner", (1, 1), (3, 4), ha="left", color=style.ORANGE, **how)
-    axes.set_xlabel("hazard ratio (times the hazard of leaving)", fontsize=8)
+    axes.set_xlabel("hazard ratio (times as fast)", fontsize=8)
 
 
 def _apart(low: float, high: float) -> list[float]:
@@ -228,10 +232,8 @@ def _number(ratio: float, form: Format) -> str:
 
 def _cell(row: rows.Row, form: Format) -> Cell:
     """Return a ratio with interval and what it says, or why there is none."""
-    words = missing_words(row)
-    if words:
-        why = row["note"] if row["status"] == "undefined" else ""
-        return Cell(f'<span class="cx-missing">{escape(words)}{markup.small(why)}</span>')
+    if missing_words(row):
+        return markup.missing_cell(row)
     limits = f"{_number(row['conf_low'], form)} to {_number(row['conf_high'], form)}"
     tone = f'<br><span class="cx-{_tone(row)}">{escape(_words(row, form))}</span>'
     return Cell(escape(_number(row["estimate"], form)) + markup.small(limits) + tone)

@@ -15,7 +15,7 @@ from cxlib import results
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.finding import plain
-from cxlib.show.formats import Format, formatting, missing_words
+from cxlib.show.formats import Format, formatting, lasting, missing_words
 from cxlib.show.markup import Cell, Html
 
 AHEAD, PAST = "lifetime_value", "historic_value"
@@ -34,6 +34,10 @@ _CHECKS = {
     "calendar": "No month stands out",
     "trend": "No trend beside the model",
 }
+_LUCK = (
+    "The interval holds the doubt of the model's parameters and what customers may do otherwise, not that of a model "
+    "that does not fit."
+)
 _SHAPES = {"holds": ("●", "better"), "doubt": ("◇", "flat"), "refuses": ("■", "worse")}
 
 
@@ -51,7 +55,8 @@ def worth_by_group(
     Parameters
     ----------
     frame
-        Result frame `rows` of `value.lifetime_value`, with those of `value.historic_value` where they are to be shown.
+        Result frame `rows` of `value.lifetime_value`, with those of `value.historic_value` where they are to be shown;
+        where rows of `value.checks` beside them are in doubt, the title says so.
         The 25 largest groups are drawn, those of the highest value first.
     unit
         Of the horizon.
@@ -63,12 +68,12 @@ def worth_by_group(
     if not names:
         return nothing("the frame holds no lifetime value", finding)
     form = formatting(currency, locale)
-    book = {(row["level"], row["metric"]): row for row in _records(mine)}
+    book = {(row["level"], row["metric"]): row for row in rows.records(mine)}
     if all(missing_words(book.get((name, AHEAD))) for name in names):
         return nothing(
             f"no lifetime value is given: {rows.why_not(mine[mine['metric'] == AHEAD], 'too few customers')}", finding
         )
-    told = finding or _finding(book, names, unit, form)
+    told = finding or f"{_finding(book, names, unit, form)}{_with_care(frame)}"
     sheet = Sheet(told, _subtitle(mine, len(names), unit), _TOP + len(names) * _LINE + 0.45)
     axes = sheet.axes(_LEFT, _TOP, _RIGHT - _LEFT, len(names) * _LINE, label="worth")
     _draw(axes, book, names, form)
@@ -91,11 +96,10 @@ def value_checks_table(frame: pd.DataFrame, *, title: str | None = None) -> Html
     title
         Heading; default the finding.
     """
-    mine = frame[frame["metric"].isin(list(_CHECKS)) & (frame["note"] != "")]
-    if mine.empty:
+    found = _judged(frame)
+    if not found:
         return markup.nothing(title or "What the value rests on", "the frame holds no checks")
-    found = [(row, *row["note"].partition(": ")[::2]) for row in _records(mine)]
-    counts = {word: sum(verdict == word for _, verdict, _ in found) for word in _SHAPES}
+    counts = _counted(found)
     columns: dict[str, list[Cell]] = {
         "Verdict": [_verdict(verdict) for _, verdict, _ in found],
         "What was seen": [markup.text_cell(f"{words[:1].upper()}{words[1:]}") for *_, words in found],
@@ -104,6 +108,23 @@ def value_checks_table(frame: pd.DataFrame, *, title: str | None = None) -> Html
     body = markup.table(columns, ["Assumption"], [(_CHECKS[row["metric"]],) for row, *_ in found])
     notes = [f"{escape(_CHECKS[row['metric']])}: {escape(row['method'])}" for row, *_ in found if row["method"]]
     return markup.figure(title or _allowed(counts), body, notes)
+
+
+def _judged(frame: pd.DataFrame) -> list[tuple[rows.Row, str, str]]:
+    """Return the checks of the frame, each with its verdict and what was seen."""
+    mine = rows.records(frame[frame["metric"].isin(list(_CHECKS)) & (frame["note"] != "")])
+    return [(row, *row["note"].partition(": ")[::2]) for row in mine]
+
+
+def _counted(found: Sequence[tuple[rows.Row, str, str]]) -> dict[str, int]:
+    """Return how many checks have each verdict."""
+    return {word: sum(verdict == word for _, verdict, _ in found) for word in _SHAPES}
+
+
+def _with_care(frame: pd.DataFrame) -> str:
+    """Say how many of the frame's checks are in doubt; empty where none is."""
+    counts = _counted(_judged(frame))
+    return f" (with care: {counts['doubt']} of {sum(counts.values())} assumptions in doubt)" if counts["doubt"] else ""
 
 
 def _allowed(counts: dict[str, int]) -> str:
@@ -125,10 +146,6 @@ def _verdict(word: str) -> Cell:
     return Cell(f'<span class="cx-{tone}"><span aria-hidden="true">{shape}</span> {escape(word)}</span>', number=False)
 
 
-def _records(frame: pd.DataFrame) -> list[rows.Row]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-
-
 def _names(mine: pd.DataFrame) -> list[str]:
     """Return the groups to draw, all customers first, then by value."""
     ahead = mine[mine["metric"] == AHEAD]
@@ -137,21 +154,15 @@ def _names(mine: pd.DataFrame) -> list[str]:
     return [*dict.fromkeys(ahead.loc[ahead["segment"] == "all", "level"]), *drawn["level"]]
 
 
-def _span(at: str, unit: str) -> str:
-    """Return `52 weeks`."""
-    words = f"{float(at):.0f}" if float(at) >= 10 else f"{float(at):.1f}".removesuffix(".0")
-    return f"{words} {unit}{'' if words == '1' else 's'}"
-
-
 def _subtitle(mine: pd.DataFrame, drawn: int, unit: str) -> str:
     """Say what is drawn."""
     ahead = mine[mine["metric"] == AHEAD]
-    at, past = _span(str(ahead["at"].iloc[0]), unit), (mine["metric"] == PAST).any()
+    at, past = lasting(str(ahead["at"].iloc[0]), unit), (mine["metric"] == PAST).any()
     beside = "; □ so far, since the first purchase" if past else ""
     told = [f"Margin per customer in the next {at}, discounted: ● with its interval{beside}."]
     methods = ahead.loc[ahead["status"] == results.OK, "method"]
     luck = len(methods) and "prediction" in methods.iloc[0]
-    told += ["The interval holds the doubt of the model and what customers may do otherwise."] if luck else []
+    told += [_LUCK] if luck else []
     told += ["One model for all: groups differ by what their customers did."] if drawn > 1 else []
     more = len(ahead) - drawn
     told += [f"{more} smaller group{'s' * (more > 1)} not drawn."] if more > 0 else []
@@ -164,7 +175,7 @@ def _finding(book: dict[tuple[str, str], rows.Row], names: Sequence[str], unit: 
     if whole is None or total is None or missing_words(whole):
         return f"Lifetime value of {len(names)} groups"
     limits = form.interval(whole["conf_low"], whole["conf_high"], "money")
-    span = _span(whole["at"], unit)
+    span = lasting(whole["at"], unit)
     told = f"A customer will be worth {form.value(whole['estimate'], 'money')} ({limits}) in the next {span}"
     return f"{told}, all {form.count(whole['n'])} together {form.value(total['estimate'], 'money')}"
 

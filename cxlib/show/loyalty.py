@@ -41,12 +41,15 @@ def churn_table(frame: pd.DataFrame, *, title: str | None = None, locale: str | 
     locale
         Of numbers.
     """
-    mine = _rows(frame[frame["metric"] == CHURN])
-    if not mine:
-        return markup.nothing(title or "Churn", "the frame holds no churn")
+    mine = rows.records(frame[frame["metric"] == CHURN])
+    if not mine or (len(mine) == 1 and mine[0]["level"] == "all" and mine[0]["status"] == "undefined"):
+        return markup.nothing(title or "Churn", rows.why_not(frame, "the frame holds no churn"))
     form = formatting(None, locale)
     columns: dict[str, list[Cell]] = {
-        "Churn": [_cell(row, "per_month" if row["level"] == "customer-time" else "percent", form) for row in mine],
+        "Churn": [
+            markup.estimate_cell(row, "per_month" if row["level"] == "customer-time" else "percent", form)
+            for row in mine
+        ],
         "What it counts": [markup.text_cell(_COUNTS.get(row["level"], row["method"])) for row in mine],
         "Customers": [markup.n_cell(row, form) for row in mine],
     }
@@ -56,7 +59,10 @@ def churn_table(frame: pd.DataFrame, *, title: str | None = None, locale: str | 
     return markup.figure(title or _churned(mine, form), body, notes)
 
 
-def survival_table(frame: pd.DataFrame, *, unit: str = "", title: str | None = None, locale: str | None = None) -> Html:
+def survival_table(
+    frame: pd.DataFrame, *, unit: str = "", counted: str = "Customers", title: str | None = None,
+    locale: str | None = None,
+) -> Html:  # fmt: skip
     """One row a group or reason: the share at up to four of the times, the median, and the mean up to the horizon.
 
     Parameters
@@ -65,6 +71,8 @@ def survival_table(frame: pd.DataFrame, *, unit: str = "", title: str | None = N
         Result frame of `loyalty.survival` or `loyalty.competing_reasons`.
     unit
         What the durations are counted in, such as `months`.
+    counted
+        Head of n: what one row of the data was; somebody who came back has several subscriptions.
     title
         Heading; default what the frame holds.
     locale
@@ -77,21 +85,23 @@ def survival_table(frame: pd.DataFrame, *, unit: str = "", title: str | None = N
     mine = mine[(mine["at"] != "") | (mine["metric"] == MEDIAN)]
     if mine.empty:
         return markup.nothing(heading, rows.why_not(frame, "the frame holds no survival"))
-    form, found = formatting(None, locale), _rows(mine)
+    form, found = formatting(None, locale), rows.records(mine)
     names = list(dict.fromkeys(row["level"] for row in found))
     by = {(row["level"], row["metric"], row["at"]): row for row in found}
     columns: dict[str, list[Cell]] = {}
     for at in few(sorted({float(row["at"]) for row in found if row["metric"] == share}), 4):
         head = f"{'Left' if reasons else 'Still there'} after {time_words(at, unit, form)}"
-        columns[head] = [_cell(by.get((name, share, f"{at:g}")), "percent", form) for name in names]
+        columns[head] = [markup.estimate_cell(by.get((name, share, f"{at:g}")), "percent", form) for name in names]
     if not reasons:
         columns[f"Median{_in(unit)}"] = [_middle(by.get((name, MEDIAN, "")), form) for name in names]
     until = next((row["at"] for row in found if row["metric"] == mean), "")
     if until:
-        head = f"{'Lost to it' if reasons else 'Mean'}{_in(unit)}, up to {time_words(float(until), '', form)}"
-        columns[head] = [_cell(by.get((name, mean, until)), "count", form) for name in names]
+        end = time_words(float(until), "", form)
+        head = f"Mean{_in(unit)}, up to {end}"
+        head = f"{(unit or 'time').capitalize()} lost to it (of {end})" if reasons else head
+        columns[head] = [markup.estimate_cell(by.get((name, mean, until)), "count", form) for name in names]
     first = {row["level"]: row for row in reversed(found) if not missing_words(row)}
-    columns["Customers"] = [markup.n_cell(first.get(name), form) for name in names]
+    columns[counted] = [markup.n_cell(first.get(name), form) for name in names]
     keys = [("All" if name == "all" else plain(name) if reasons else name,) for name in names]
     body = markup.table(columns, [segment_words(mine) or "Who"], keys)
     notes = {escape(row["method"]) for row in found} | {escape(_unreached(row)) for row in found}
@@ -111,7 +121,7 @@ def retention(frame: pd.DataFrame, *, finding: str | None = None, locale: str | 
     locale
         Of numbers.
     """
-    mine, form = _rows(frame[frame["metric"].isin(RETENTION)]), formatting(None, locale)
+    mine, form = rows.records(frame[frame["metric"].isin(RETENTION)]), formatting(None, locale)
     if not any(not missing_words(row) for row in mine):
         return nothing(missing_words(mine[0]) if mine else "the frame holds no retention", finding)
     cells = {(row["level"], int(row["at"])): row for row in mine}
@@ -212,21 +222,11 @@ def _churned(mine: Sequence[rows.Row], form: Format) -> str:
     return f"Churn{f' in {period}' if period else ''}{': ' if parts else ''}{', '.join(parts)}"
 
 
-def _cell(row: rows.Row | None, unit: str, form: Format) -> Cell:
-    """Return an estimate with its interval, or why there is none."""
-    words = missing_words(row)
-    if row is None or words:
-        why = row["note"] if row is not None and row["status"] == "undefined" else ""
-        return Cell(f'<span class="cx-missing">{escape(words)}{markup.small(why)}</span>')
-    limits = form.interval(row["conf_low"], row["conf_high"], unit)
-    return Cell(f"{escape(form.value(row['estimate'], unit))}{markup.small(limits)}")
-
-
 def _middle(row: rows.Row | None, form: Format) -> Cell:
     """Return a median, or that the curve does not fall so far; the reason is told beneath the table."""
     if row is not None and row["status"] == "undefined":
         return Cell('<span class="cx-missing">not reached</span>')
-    return _cell(row, "count", form)
+    return markup.estimate_cell(row, "count", form)
 
 
 def _unreached(row: rows.Row) -> str:
@@ -237,10 +237,6 @@ def _unreached(row: rows.Row) -> str:
 
 def _in(unit: str) -> str:
     return f" ({unit})" if unit else ""
-
-
-def _rows(frame: pd.DataFrame) -> list[rows.Row]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _alt(

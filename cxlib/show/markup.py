@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from cxlib import results
 from cxlib.params.models import Metric
 from cxlib.show import rows
-from cxlib.show.formats import Format, brief, missing_words
+from cxlib.show.formats import HIDDEN, Format, brief, missing_words
 
 # A notebook or an app may load MathJax, which takes "R$ 58 to R$ 64" for a formula: it is told to keep away.
 FIGURE = "cx-figure mathjax_ignore"
@@ -41,12 +41,30 @@ def small(*lines: str) -> str:
     return "".join(f"<br><small>{escape(line)}</small>" for line in lines if line)
 
 
+def missing_cell(row: rows.Row | None) -> Cell:
+    """Return the words for the absence of an estimate, with the reason where it has none."""
+    why = row["note"] if row is not None and _tells(row) else ""
+    return Cell(f'<span class="cx-missing">{escape(missing_words(row))}{small(why)}</span>')
+
+
+def _tells(row: rows.Row) -> bool:
+    """Tell whether a row's note says more than its words: why there is no number, or why a large one is hidden."""
+    hidden = row["status"] == results.SUPPRESSED and str(row["note"]).startswith(HIDDEN)
+    return bool(row["status"] == results.UNDEFINED or hidden)
+
+
+def estimate_cell(row: rows.Row | None, unit: str, form: Format) -> Cell:
+    """Return an estimate in a unit with its interval beneath, or the words for its absence."""
+    if row is None or missing_words(row):
+        return missing_cell(row)
+    limits = form.interval(row["conf_low"], row["conf_high"], unit)
+    return Cell(f"{escape(form.value(row['estimate'], unit))}{small(limits)}")
+
+
 def value_cell(row: rows.Row | None, metric: Metric, form: Format, *, with_n: bool = False) -> Cell:
     """Return the estimate with its interval beneath (and n), or the words for its absence."""
-    words = missing_words(row)
-    if row is None or words:
-        why = row["note"] if row is not None and row["status"] == results.UNDEFINED else ""
-        return Cell(f'<span class="cx-missing">{escape(words)}{small(why)}</span>')
+    if row is None or missing_words(row):
+        return missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], metric.unit)
     n = f"n {form.count(row['n'])}" if with_n else ""
     return Cell(f"{escape(form.short(row['estimate'], metric.unit))}{small(brief(limits), n)}")

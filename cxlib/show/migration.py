@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import NamedTuple
 
 import pandas as pd
@@ -101,7 +102,7 @@ def transitions_table(
     counts = {origin: next((row["n"] for key, row in book.items() if key[0] == origin), None) for origin in origins}
     columns["Customers"] = [Cell("" if n is None or n != n else form.count(n)) for n in counts.values()]
     body = markup.table(columns, ["From"], [(origin,) for origin in origins])
-    return markup.figure(title or _most(known, _flows(known), form), body, [], _note(mine))
+    return markup.figure(title or _most(known, _flows(known), form), body, _methods(mine), "Each row adds up to 100 %.")
 
 
 def _periods(frame: pd.DataFrame) -> tuple[str, str]:
@@ -232,15 +233,14 @@ def _cell(row: rows.Row | None, form: Format) -> Cell:
     if row is None:
         return markup.NOT_MEASURED
     if missing_words(row):
-        return Cell(f'<span class="cx-missing">{missing_words(row)}</span>')
+        return markup.missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], "percent")
     return Cell(f"{form.value(row['estimate'], 'percent')}{markup.small(limits)}")
 
 
-def _note(mine: pd.DataFrame) -> str:
-    """Say how to read the table."""
-    methods = sorted(set(mine["method"]) - {""})
-    return f"Each row adds up to 100 %. {'; '.join(methods)}."
+def _methods(mine: pd.DataFrame) -> list[str]:
+    """Return how the intervals were found, escaped."""
+    return [escape(method) for method in sorted(set(mine["method"]) - {""})]
 
 
 def _alt(finding: str, mine: pd.DataFrame, hidden: Sequence[str], form: Format) -> str:

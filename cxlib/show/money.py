@@ -26,16 +26,16 @@ from cxlib.analysis.value.link_evidence import (
 from cxlib.analysis.value.link_money import BOTH, LONGER, MORE
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
+from cxlib.show.drivers import capital
 from cxlib.show.finding import plain
 from cxlib.show.formats import Format, formatting, missing_words
 from cxlib.show.markup import Cell, Html
-from cxlib.show.say_do import records
 
 _LEFT, _RIGHT, _TOP, _LINE = 3.35, 6.75, 0.25, 0.46  # inches
 _READ = "Dot: how much more goes with {}, line: interval. The checks beneath should lie on 0."
 _READ_WORTH = "Bar: money that goes with {} of satisfaction, line: interval; hollow: not shown."
 _SAID = {
-    HELD: "follows {more} of {satisfaction}; the checks find nothing else behind it",
+    HELD: "follows {more} of {satisfaction}; {checks} nothing else",
     UNTESTED: "follows {more} of {satisfaction}; no check could have found anything else behind it",
     BOTH_WAYS: "goes with {more} of {satisfaction}, but each moves the other: not to be read as effect alone",
     CONFOUNDED: "goes with {more} of {satisfaction}, but so does what it cannot touch: no effect is shown",
@@ -68,14 +68,14 @@ def link_effect(
     finding, currency, locale
         As in `small_multiples`.
     """
-    lines = records(one_link(frame, outcome))
+    lines = rows.records(one_link(frame, outcome))
     if not lines:
         return nothing(rows.why_not(frame, "the frame holds no link"), finding)
     form, names = formatting(currency, locale), titles or {}
     if missing_words(lines[0]):
-        told = f"{_called(lines[0]['metric'], names)}: {lines[0]['note'] or missing_words(lines[0])}"
+        told = f"{capital(_called(lines[0]['metric'], names))}: {lines[0]['note'] or missing_words(lines[0])}"
         return nothing(told, finding)
-    about = f"{_READ.format(_more(lines[0]))}{_alike(lines[0])}"
+    about = f"{_READ.format(_more(lines[0]))}{_moving(lines, names)}{_alike(lines[0])}"
     sheet = Sheet(finding or _finding(frame, lines, names, units or {}, form), about, len(lines) * _LINE + _TOP + 0.5)
     axes = sheet.axes(_LEFT, _TOP, _RIGHT - _LEFT, len(lines) * _LINE, label="link")
     _draw(sheet, axes, lines, names, form)
@@ -101,13 +101,13 @@ def link_table(
     title
         Heading; default the finding.
     """
-    lines = records(one_link(frame, outcome))
+    lines = rows.records(one_link(frame, outcome))
     if not lines:
         return markup.nothing(title or "The link to money", rows.why_not(frame, "the frame holds no link"))
     form, names = formatting(currency, locale), titles or {}
-    amounts = {(row["metric"], row["segment"]): row for row in records(frame[frame["comparison"] == "difference"])}
+    amounts = {(row["metric"], row["segment"]): row for row in rows.records(frame[frame["comparison"] == "difference"])}
     clean = (frame["comparison"] == "relative") & (frame["segment"] == CLEAN) & (frame["metric"] == lines[0]["metric"])
-    cleaned = records(frame[clean])
+    cleaned = rows.records(frame[clean])
     everything = [*lines, *cleaned]
     columns: dict[str, list[Cell]] = {
         f"{_more(lines[0]).capitalize()} goes with": [_cell(row, "percent", form) for row in everything],
@@ -120,7 +120,7 @@ def link_table(
     notes = dict.fromkeys(f"{row['metric']}: {row['note']}" for row in everything if row["note"])
     told = [escape(f"{words}.") for words in (*methods, *notes)]
     heading = title or _finding(frame, lines, names, units or {}, form)
-    return markup.figure(heading, markup.table(columns, ["What"], keys), told, _why(frame, lines))
+    return markup.figure(heading, markup.table(columns, ["What"], keys), told, _why(frame, lines, names))
 
 
 @themed
@@ -143,7 +143,7 @@ def worth_chart(
     finding, currency, locale
         As in `small_multiples`.
     """
-    mine = records(frame[(frame["comparison"] == "difference") & frame["level"].isin([MORE, LONGER, BOTH])])
+    mine = rows.records(frame[(frame["comparison"] == "difference") & frame["level"].isin([MORE, LONGER, BOTH])])
     if not mine or all(missing_words(row) for row in mine):
         return nothing(rows.why_not(frame, "the frame holds no money"), finding)
     form, names = formatting(currency, locale), titles or {}
@@ -183,7 +183,7 @@ def _finding(
 ) -> str:
     """Say what goes with a point more and how far it may be called an effect."""
     lead, satisfaction = lines[0], _called(lines[0]["level"], names)
-    name = _called(lead["metric"], names)
+    name = capital(_called(lead["metric"], names))
     grade = evidence(frame, outcome=lead["metric"]).grade
     if grade in (UNKNOWN, NOT_SHOWN):
         what = lead["note"] if grade == UNKNOWN else "no link is shown"
@@ -191,22 +191,41 @@ def _finding(
         limits = f" ({_more(lead)}: {ends.removesuffix(' pp')} %)" if ends else ""
         return f"{name} and {satisfaction}: {what}{limits}"
     amount = next(
-        row for row in records(frame) if row["metric"] == lead["metric"] and row["comparison"] == "difference"
+        row for row in rows.records(frame) if row["metric"] == lead["metric"] and row["comparison"] == "difference"
     )
     unit = _unit(lead["metric"], units)
     size = f"{name} {form.change(lead['estimate'], 'percent').removesuffix(' pp')} %"
     each = form.change(amount["estimate"], unit)
     limits = form.interval(amount["conf_low"], amount["conf_high"], unit, change=True)
-    return f"{size} ({each} a period, {limits}) {_SAID[grade].format(more=_more(lead), satisfaction=satisfaction)}"
+    quiet = sum(not missing_words(row) and not _shown(row) and not _blind(row, lead) for row in lines[1:])
+    checks = "one check found" if quiet == 1 else f"{quiet} checks found"
+    said = _SAID[grade].format(more=_more(lead), satisfaction=satisfaction, checks=checks)
+    alike = " among customers alike in what is known of them" if HAZARD in lead["method"] else ""
+    return f"{size} ({each} a period, {limits}){alike} {said}"
 
 
 def _unit(metric: str, units: Mapping[str, str]) -> str:
     return units.get(metric, {"spend": "money", "churned": "percent"}.get(metric, "count"))
 
 
-def _why(frame: pd.DataFrame, lines: Sequence[rows.Row]) -> str:
+def _why(frame: pd.DataFrame, lines: Sequence[rows.Row], names: Mapping[str, str]) -> str:
     found = evidence(frame, outcome=lines[0]["metric"])
-    return f"Evidence: {found.grade}: {found.why}.{_alike(lines[0])}"
+    return f"Evidence: {found.grade}: {found.why}.{_moving(lines, names)}{_alike(lines[0])}"
+
+
+def _moving(lines: Sequence[rows.Row], names: Mapping[str, str]) -> str:
+    """Say which checks find something; they tell of the link where the effect itself is not shown, too."""
+    moving = [_words(row, place, names) for place, row in enumerate(lines) if place and _finds(row)]
+    return f" Found by the checks to go with it: {rows.listed(moving)}." if moving else ""
+
+
+def _blind(row: rows.Row, lead: rows.Row) -> bool:
+    """Tell whether a check could not have seen an effect as large as the one that it checks."""
+    return bool(row["conf_low"] <= lead["estimate"] <= row["conf_high"])
+
+
+def _finds(row: rows.Row) -> bool:
+    return not missing_words(row) and _shown(row)
 
 
 def _alike(lead: rows.Row) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -18,6 +18,7 @@ from cxlib.show.formats import Format, formatting, one_metric, shortened
 
 _LEFT, _WIDTH, _TOP, _HEIGHT = 0.62, 8.9, 0.1, 4.1  # inches
 _NAMED, _WIDE = 8, 20.0  # partners named; ratio of volumes from which the axis is logarithmic
+_APART = 0.03  # of the height of the axes: between two names
 _SHADES = ("#eef2f5", "#dde6ec")
 _PAPER: dict[str, Any] = {"boxstyle": "square,pad=0.1", "facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.75}
 _MARKS = {rows.BETTER: "o", rows.WORSE: "s", rows.FLAT: "D"}
@@ -61,6 +62,7 @@ def partner_funnel(
     _limits(axes, limits, factor)
     _dots(axes, known, shown, factor)
     _frame(axes, known, limits, factor, form)
+    _named_limits(axes, limits, factor)
     axes.set_ylabel(shown.title if name in shown.title else f"{shown.title}, {name}", fontsize=8)
     return sheet.done(_alt(sheet.figure.finding, known, limits, shown, form))
 
@@ -87,19 +89,29 @@ def _told(found: pd.DataFrame, known: pd.DataFrame, limits: pd.DataFrame) -> str
 
 def _limits(axes: Axes, limits: pd.DataFrame, factor: float) -> None:
     """Shade the areas between the limits, the widest first, and draw the centre."""
-    parts = [part.sort_values("n_eff") for _, part in limits.groupby("level", sort=False)]
-    parts.sort(key=lambda part: -(part["conf_high"] - part["conf_low"]).mean())
+    parts = [limits[limits["level"] == name].sort_values("n_eff") for name in dict.fromkeys(limits["level"])]
+    parts.sort(key=lambda part: -(part["conf_high"] - part["conf_low"]).max())
     for place, part in enumerate(parts):
         x, low, high = (part[name].to_numpy() for name in ("n_eff", "conf_low", "conf_high"))
         axes.fill_between(x, low * factor, high * factor, color=_SHADES[min(place, 1)], linewidth=0)
         for edge in (low, high):
             axes.plot(x, edge * factor, color=style.GREY, linewidth=0.8, dashes=(4, 3) if place else (1, 0))
-        axes.annotate(str(part["level"].iloc[0]).removesuffix(" limits"), (x[-1], high[-1] * factor), (3, 0),
-                      textcoords="offset points", fontsize=7, color=style.GREY, va="bottom")  # fmt: skip
-    centre = float(limits["estimate"].iloc[0]) * factor
-    axes.axhline(centre, color=style.INK, linewidth=1)
-    axes.annotate("all", (float(limits["n_eff"].max()), centre), (3, 0), textcoords="offset points", fontsize=7.5,
-                  va="bottom")  # fmt: skip
+    axes.axhline(float(limits["estimate"].iloc[0]) * factor, color=style.INK, linewidth=1)
+
+
+def _named_limits(axes: Axes, limits: pd.DataFrame, factor: float) -> None:
+    """Write beside each line what it is, the names apart from each other however near the lines are."""
+    last = limits[limits["n_eff"] == limits["n_eff"].max()]
+    marks = [(float(limits["estimate"].iloc[0]), "all")]
+    marks += [(high, name.removesuffix(" limits")) for high, name in zip(last["conf_high"], last["level"], strict=True)]
+    bottom, top = axes.get_ylim()
+    least = float("-inf")
+    for value, name in sorted(marks):
+        least = max(value * factor, least + _APART * (top - bottom))
+        if least <= top:
+            axes.annotate(name, (float(limits["n_eff"].max()), least), (3, 0), textcoords="offset points",
+                          fontsize=7.5 if name == "all" else 7, color=style.INK if name == "all" else style.GREY,
+                          va="bottom")  # fmt: skip
 
 
 def _dots(axes: Axes, known: pd.DataFrame, metric: Metric, factor: float) -> None:
@@ -109,7 +121,7 @@ def _dots(axes: Axes, known: pd.DataFrame, metric: Metric, factor: float) -> Non
               markeredgewidth=0)  # fmt: skip
     outside = known[known["verdict"] == "moved"].sort_values(["p_value", "level"])
     centre = float((known["n"] * known["estimate"]).sum() / known["n"].sum())
-    middle = float(np.sqrt(known["n_eff"].min() * known["n_eff"].max()))
+    middle = math.sqrt(known["n_eff"].min() * known["n_eff"].max())
     for place, row in enumerate(outside.to_dict("records")):
         tone = rows.better(metric, row["estimate"] - centre)
         x, y = row["n_eff"], row["estimate"] * factor
@@ -153,8 +165,8 @@ def _why(found: pd.DataFrame) -> str:
 def _alt(finding: str, known: pd.DataFrame, limits: pd.DataFrame, metric: Metric, form: Format) -> str:
     """Return the chart in words."""
     told = [f"Centre {form.value(float(limits['estimate'].iloc[0]), metric.unit)}"]
-    for name, part in limits.groupby("level", sort=False):
-        last = part.sort_values("n_eff").iloc[[0, -1]].to_dict("records")
+    for name in dict.fromkeys(limits["level"]):
+        last = limits[limits["level"] == name].sort_values("n_eff").iloc[[0, -1]].to_dict("records")
         ends = [
             f"{form.interval(r['conf_low'], r['conf_high'], metric.unit)} at {form.count(r['n_eff'])}" for r in last
         ]

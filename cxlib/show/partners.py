@@ -23,6 +23,7 @@ _SPREAD = ("partner_sd", "reliability")
 RANK, RAW, AVERAGE = "rank", "raw", "all partners"
 AS_EXPECTED, FEW, HIDDEN, ABOVE, BELOW = "as expected", "too few to tell", "hidden", "above", "below"
 _MOST = 25  # partners drawn or listed
+MANY = 10  # more than so many are not listed in a table where nobody stands out
 _LEFT, _RIGHT, _TOP, _LINE, _HEAD = 2.85, 6.35, 0.28, 0.4, 0.32  # inches
 _NUMBER, _PLACE = 6.5, 8.35
 _SORTED = "Within a group by name, not by figure."
@@ -104,6 +105,8 @@ def partner_league_table(
     if not any(not missing_words(one.level) for one in found):
         return markup.nothing(title or "Partners", _why(frame))
     kept, form = chosen(found), formatting(currency, locale)
+    if len(found) > MANY and not any(one.tier in _STANDING_OUT for one in found):
+        return markup.figure(title or headline(found, shown), _tiers(found))
     columns: dict[str, list[Cell]] = {
         "Adjusted, shrunk": [markup.value_cell(one.level, shown, form) for one in kept],
         "Against all partners": [_gap_cell(one, shown, form) for one in kept],
@@ -192,13 +195,18 @@ def headline(found: Sequence[Partner], metric: Metric) -> str:
     return f"{metric.title}: {ways} {than} {total} together{named}{few}"
 
 
+def _tiers(found: Sequence[Partner]) -> str:
+    """Say in place of a long list how many partners stand where."""
+    counts = {tier: sum(one.tier == tier for one in found) for tier in (AS_EXPECTED, FEW, HIDDEN)}
+    told = [f"{size:,} {tier}" for tier, size in counts.items() if size]
+    words = f"Of {len(found):,} partners: {rows.listed(told)}. None is listed: any order would be chance."
+    return f"<p>{escape(words)}</p>"
+
+
 def _left_out(found: Sequence[Partner], kept: Sequence[Partner]) -> str:
     """Say how many partners are not shown, and why."""
     hidden = sum(one.tier == HIDDEN for one in found)
-    rest = len(found) - hidden - len(kept)
-    told = [f"Not shown: {rest:,} partners with fewer answers."] if rest else []
-    told += [f"Hidden: {hidden:,} partner{'s' * (hidden != 1)} with too few customers."] if hidden else []
-    return " ".join(told)
+    return rows.left_out(len(found) - hidden - len(kept), hidden)
 
 
 def _why(frame: pd.DataFrame) -> str:

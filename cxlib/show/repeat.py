@@ -13,9 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.finding import plain
-from cxlib.show.formats import Format, formatting, missing_words, shortened
+from cxlib.show.formats import Format, formatting, shortened
 from cxlib.show.markup import Cell, Html
-from cxlib.show.say_do import records
 
 _MOST = 5  # lines that can be told apart
 _METRIC, _MEDIAN = "repeat_purchase", "median_days_to_repeat"
@@ -42,7 +41,7 @@ def repeat_curve(
     if mine.empty:
         return nothing(rows.why_not(frame, "the frame holds nobody who was watched after a purchase"), finding)
     form, everybody = formatting(None, locale), list(dict.fromkeys(mine["level"]))
-    sizes = mine.groupby("level")["n"].max().sort_values(ascending=False, kind="stable")
+    sizes = mine.sort_values(["n", "level"], ascending=[False, True]).drop_duplicates("level").set_index("level")["n"]
     drawn = [name for name in everybody if name in (levels or list(sizes.index[:_MOST]))]
     left_out = [name for name in dict.fromkeys(frame["level"]) if name not in drawn]
     told = f" Not drawn: {len(left_out)} smaller or hidden groups." if left_out else ""
@@ -73,11 +72,11 @@ def repeat_table(frame: pd.DataFrame, *, title: str | None = None, locale: str |
     form, names = formatting(None, locale), list(dict.fromkeys(mine["level"]))
     columns: dict[str, list[Cell]] = {}
     for at in sorted(set(mine["at"]), key=float):
-        found = {row["level"]: row for row in records(mine[mine["at"] == at])}
-        columns[f"within {at} days"] = [_cell(found.get(name), "percent", form) for name in names]
-    medians = {row["level"]: row for row in records(frame[frame["metric"] == _MEDIAN])}
-    columns["Median wait"] = [_cell(medians.get(name), "days", form) for name in names]
-    sizes = {row["level"]: row for row in records(mine[mine["status"] == "ok"])}
+        found = {row["level"]: row for row in rows.records(mine[mine["at"] == at])}
+        columns[f"within {at} days"] = [markup.estimate_cell(found.get(name), "percent", form) for name in names]
+    medians = {row["level"]: row for row in rows.records(frame[frame["metric"] == _MEDIAN])}
+    columns["Median wait"] = [markup.estimate_cell(medians.get(name), "days", form) for name in names]
+    sizes = {row["level"]: row for row in rows.records(mine[mine["status"] == "ok"])}
     columns["n"] = [markup.n_cell(sizes.get(name), form) for name in names]
     known = mine[mine["status"] == "ok"]
     heading = title or (_finding(known, list(dict.fromkeys(known["level"])), form) if len(known) else "Repeat purchase")
@@ -90,9 +89,9 @@ def repeat_table(frame: pd.DataFrame, *, title: str | None = None, locale: str |
 def _finding(mine: pd.DataFrame, drawn: Sequence[str], form: Format) -> str:
     """Say how many come back within the longest window that all groups were watched for, and which most and least."""
     known = mine[mine["level"].isin(drawn)]
-    counts = known.groupby("at")["level"].nunique()
+    counts = known.drop_duplicates(["at", "level"])["at"].value_counts()
     at = max(counts[counts == counts.max()].index, key=float)
-    found = sorted(records(known[known["at"] == at]), key=lambda row: (-row["estimate"], row["level"]))
+    found = sorted(rows.records(known[known["at"] == at]), key=lambda row: (-row["estimate"], row["level"]))
     top, low = found[0], found[-1]
     if len(found) == 1:
         who = "" if top["level"] == "all" else f" ({shortened(top['level'])})"
@@ -128,7 +127,7 @@ def _dress(axes: Axes, drawn: pd.DataFrame, form: Format) -> None:
 
 def _named(sheet: Sheet, mine: pd.DataFrame, drawn: Sequence[str], form: Format) -> None:
     """Name each line to the right, in the order of their ends."""
-    ends = {name: records(mine[mine["level"] == name])[-1] for name in drawn}
+    ends = {name: rows.records(mine[mine["level"] == name])[-1] for name in drawn}
     for place, name in enumerate(sorted(drawn, key=lambda name: (-ends[name]["estimate"], name))):
         colour, dash = _LINES[drawn.index(name) % len(_LINES)]
         top = 0.15 + place * 0.48
@@ -142,20 +141,11 @@ def _named(sheet: Sheet, mine: pd.DataFrame, drawn: Sequence[str], form: Format)
         sheet.text(8.0, top + 0.17, wrap(told, 1.65, 7, lines=2), size=7, color=style.GREY)
 
 
-def _cell(row: rows.Row | None, unit: str, form: Format) -> Cell:
-    words = missing_words(row)
-    if row is None or words:
-        why = row["note"] if row is not None and row["status"] == "undefined" else ""
-        return Cell(f'<span class="cx-missing">{escape(words)}{markup.small(why)}</span>')
-    limits = form.interval(row["conf_low"], row["conf_high"], unit)
-    return Cell(escape(form.value(row["estimate"], unit)) + markup.small(limits))
-
-
 def _alt(finding: str, mine: pd.DataFrame, drawn: Sequence[str], form: Format) -> str:
     """Return the chart in words: of each line a few points."""
     told = []
     for name in drawn:
-        found = records(mine[mine["level"] == name])
+        found = rows.records(mine[mine["level"] == name])
         picked = found if len(found) <= 4 else [found[place * (len(found) - 1) // 3] for place in range(4)]
         points = [
             f"{form.value(row['estimate'], 'percent')} within {row['at']} days "

@@ -27,8 +27,7 @@ def book(frame: pd.DataFrame | Book) -> Book:
     if isinstance(frame, dict):
         return frame
     found: Book = {}
-    for record in frame.to_dict("records"):
-        row = {str(key): value for key, value in record.items()}
+    for row in records(frame):
         if row["at"]:
             continue
         against = row["against"] if row["comparison"] != "level" else ""
@@ -151,6 +150,17 @@ def apart(first: Row, last: Row) -> bool:
     return bool(first["conf_low"] > last["conf_high"] or first["conf_high"] < last["conf_low"])
 
 
+def left_out(rest: int, hidden: int) -> str:
+    """Say how many partners are not shown: those beyond the most that are, and those with few customers."""
+    told = [f"Not shown: {rest:,} partners with fewer answers."] if rest else []
+    told += (
+        [f"Hidden: {hidden:,} partner{'s' * (hidden != 1)} with too few customers, or hidden with them."]
+        if hidden
+        else []
+    )
+    return " ".join(told)
+
+
 def why_not(frame: pd.DataFrame, otherwise: str) -> str:
     """Return the reason that the frame's last row gives for having no number, else other words."""
     last = frame.iloc[-1] if len(frame) else None
@@ -160,6 +170,11 @@ def why_not(frame: pd.DataFrame, otherwise: str) -> str:
 def mentioned(frame: pd.DataFrame, touchpoints: Container[str]) -> set[str]:
     """Return the touchpoints that any metric of the frame has a row for."""
     return {level for level in frame.loc[frame["segment"] == "touchpoint", "level"] if level in touchpoints}
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a result frame, in its order."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def listed(words: Sequence[str]) -> str:
@@ -173,4 +188,4 @@ def ranked(found: pd.DataFrame, metric: Metric, most: int) -> list[Row]:
     kept = found.sort_values(["n", "level"], ascending=[False, True], na_position="last").head(most)
     lower = metric.higher_is_better is False
     kept = kept.sort_values(["estimate", "level"], ascending=[lower, True], na_position="last")
-    return [{str(key): value for key, value in row.items()} for row in kept.to_dict("records")]
+    return records(kept)

@@ -18,6 +18,7 @@ from cxlib.show.markup import Cell, Html
 
 _LEFT, _RIGHT, _LINE, _HEAD = 2.1, 5.9, 0.34, 0.36  # inches
 _SAID = "said"
+_RARE = 0.1  # of a count: below so many an answer it is told for 100 answers
 _READ = (
     "Dot: what was done, line: interval. Each outcome has its own scale. To the right: against {}; "
     "≠ different, ○ no difference shown."
@@ -125,10 +126,10 @@ def stated_against_done(
         return nothing(rows.why_not(frame, "the frame holds no scores with what was done"), finding)
     form, done = formatting(None, locale), what or plain(str(levels["metric"].iloc[0]))
     gaps = frame[frame["against"] == _SAID].set_index("level")["estimate"]
-    slope = records(frame[frame["level"] == "each point more"])
+    slope = rows.records(frame[frame["level"] == "each point more"])
     sheet = Sheet(finding or _stated_finding(levels, slope, done, form), _READ_STATED + _window(levels), 3.4)
     axes = sheet.axes(0.75, 0.1, 8.6, 2.75, label="stated")
-    known = [row for row in records(levels) if not missing_words(row)]
+    known = [row for row in rows.records(levels) if not missing_words(row)]
     _stated(axes, known, gaps, form)
     axes.set_ylabel(f"{done}, percent", fontsize=8)
     axes.set_xlabel("score given", fontsize=8)
@@ -139,7 +140,7 @@ def stated_against_done(
             if missing_words(row)
             else f" ({form.interval(row['conf_low'], row['conf_high'], 'percent')}, n {form.count(row['n'])})"
         )
-        for row in records(levels)
+        for row in rows.records(levels)
     ]
     return sheet.done(f"{sheet.figure.finding}. Share that {done} by score. {'; '.join(told)}.")
 
@@ -169,9 +170,9 @@ def _stated(axes: Axes, known: Sequence[rows.Row], gaps: pd.Series, form: Format
 
 def _stated_finding(levels: pd.DataFrame, slope: Sequence[rows.Row], done: str, form: Format) -> str:
     """Say how much a point more goes with, and what the highest score was worth."""
-    known = [row for row in records(levels) if not missing_words(row)]
+    known = [row for row in rows.records(levels) if not missing_words(row)]
     if not known:
-        return f"{done}: {missing_words(records(levels)[0])}"
+        return f"{done}: {missing_words(rows.records(levels)[0])}"
     top = max(known, key=lambda row: float(row["level"]))
     best = f"of those who said {top['level']}, {form.value(top['estimate'], 'percent')} did"
     if not slope or missing_words(slope[0]):
@@ -187,15 +188,27 @@ def _blocks(frame: pd.DataFrame, titles: Mapping[str, str], units: Mapping[str, 
     found = []
     for name in rows.ids(frame):
         mine = frame[frame["metric"] == name]
-        levels = records(mine[mine["comparison"] == "level"])
-        changes = {row["level"]: row for row in records(mine[mine["comparison"] == "difference"])}
+        levels = rows.records(mine[mine["comparison"] == "level"])
+        changes = {row["level"]: row for row in rows.records(mine[mine["comparison"] == "difference"])}
         first = next((row["against"] for row in changes.values()), levels[0]["level"] if levels else "")
         levels.sort(key=lambda row: (row["level"] != first, _ORDER.get(row["level"], 9), row["level"]))
         share = any("wilson" in row["method"] for row in levels)
         unit = units.get(name, _UNITS.get(name, "percent" if share else "count"))
+        title = titles.get(name, _TITLES.get(name, plain(name)))
+        known = [row["estimate"] for row in levels if not missing_words(row)]
+        rare = unit == "count" and bool(known) and max(known) < _RARE
+        if rare:
+            levels = [_hundred(row) for row in levels]
+            changes = {level: _hundred(row) for level, row in changes.items()}
         lines = [(row["level"], row, changes.get(row["level"])) for row in levels]
-        found.append({"title": titles.get(name, _TITLES.get(name, plain(name))), "unit": unit, "rows": lines})
+        head = f"{title} in 100 answers" if rare else title
+        found.append({"title": head, "name": title, "rare": rare, "unit": unit, "rows": lines})
     return found
+
+
+def _hundred(row: rows.Row) -> rows.Row:
+    """Return a row for 100 answers in place of one."""
+    return {**row, **{end: 100 * row[end] for end in ("estimate", "conf_low", "conf_high")}}
 
 
 # What the analysis calls its usual outcomes.
@@ -273,15 +286,25 @@ def _finding(blocks: Sequence[dict[str, Any]], form: Format) -> str:
             continue
         who = f" ({last}s against {first}s)"
         if not _shown(change):
-            silent.append(block["title"])
+            silent.append(block["name"])
             continue
-        values = [form.short(row["estimate"], block["unit"]) for row in (other, one)]
-        told.append(f"{block['title']} {values[0]} against {values[1]}")
+        told.append(f"{block['name']} {_against(other['estimate'], one['estimate'], block, form)}")
     if told:
         return f"What they said shows in what they did{who}: {'; '.join(told)}"
     if not silent:
         return "What they did afterwards: too few answers to compare"
     return f"What they said is not shown to matter for what they did{who}: {rows.listed(silent)}"
+
+
+def _against(last: float, first: float, block: Mapping[str, Any], form: Format) -> str:
+    """Return `17.3 % against 11.6 %`; rare things as `1 against 4 in 100 answers`."""
+    if block["rare"]:
+        ends = [form.count(value) for value in (last, first)]
+        if ends[0] == ends[1] or "0" in ends:
+            ends = [form.number(value, 2) for value in (last, first)]
+        return f"{ends[0]} against {ends[1]} in 100 answers"
+    more = " an answer" if block["unit"] == "count" else ""
+    return f"{form.short(last, block['unit'])} against {form.short(first, block['unit'])}{more}"
 
 
 def _window(frame: pd.DataFrame) -> str:
@@ -307,11 +330,6 @@ def _change_cell(row: rows.Row | None, unit: str, form: Format) -> Cell:
     limits = form.interval(row["conf_low"], row["conf_high"], unit, change=True)
     told = "different" if _shown(row) else "no difference shown"
     return Cell(escape(form.change(row["estimate"], unit)) + markup.small(limits, told))
-
-
-def records(frame: pd.DataFrame) -> list[rows.Row]:
-    """Return the rows of a result frame."""
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _alt(finding: str, blocks: Sequence[dict[str, Any]], form: Format) -> str:

@@ -56,14 +56,14 @@ def value_grid(
     finding, currency, locale
         As in `small_multiples`.
     """
-    frame = _crossed(frame)
+    given, frame = frame, _crossed(frame)
     found = [name for name in rows.ids(frame) if name not in (PEOPLE, WORTH)]
     if not outcome and len(found) > 1:
         raise UsageError(f"the frame holds {len(found)} outcomes ({', '.join(found)}): name the one to show")
     outcome, form = outcome or "".join(found), formatting(currency, locale)
     book = {(row["metric"], row["level"]): {str(k): v for k, v in row.items()} for row in frame.to_dict("records")}
     if not any(not missing_words(row) for row in book.values()):
-        return nothing(rows.why_not(frame, "the frame holds no cells of value by loyalty"), finding)
+        return nothing(rows.why_not(given, "the frame holds no cells of value by loyalty"), finding)
     sides = str(frame["segment"].iloc[0]).split(BETWEEN)
     pairs = [str(level).split(BETWEEN) for level in dict.fromkeys(frame["level"])]
     down, across = (list(dict.fromkeys(pair[place] for pair in pairs)) for place in (0, 1))
@@ -73,7 +73,8 @@ def value_grid(
     titled = (titles or {}).get(outcome, plain(outcome))
     what += [f"{titled} with interval"] if outcome else []
     sheet = Sheet(
-        finding or _concentrated(book, names, form), _GRID_READ.format(words=", ".join(what)),
+        finding or _concentrated(book, names, form),
+        f"{_GRID_READ.format(words=', '.join(what))} {_of(book, names, form)}".strip(),
         _TOP + len(down) * _HIGH + 0.1,
     )  # fmt: skip
     wide = min(_CELL, 8.0 / len(across))
@@ -160,6 +161,12 @@ def _outcome_lines(row: rows.Row | None, name: str, unit: str, form: Format) -> 
     return [words, f"({form.interval(row['conf_low'], row['conf_high'], unit)})"]
 
 
+def _of(book: Mapping[Any, rows.Row], names: Sequence[str], form: Format) -> str:
+    """Say how many customers the shares are of."""
+    n = next((row["n"] for (name, _), row in book.items() if name == PEOPLE and not missing_words(row)), None)
+    return "" if n is None else f"Of {form.count(n)} customers who have {names[0]} and {names[1]}."
+
+
 def _concentrated(book: Mapping[Any, rows.Row], names: Sequence[str], form: Format) -> str:
     """Say which cell holds the most value (else the most customers), and of how many customers."""
     metric = WORTH if any(key[0] == WORTH for key in book) else PEOPLE
@@ -206,7 +213,7 @@ def cluster_stability(frame: pd.DataFrame, *, finding: str | None = None) -> Cha
     mine = frame[(frame["metric"] == "adjusted_rand") & (frame["status"] == results.OK)]
     if mine.empty:
         return nothing("the frame holds no numbers of segments that were looked at", finding)
-    drawn = [{str(key): value for key, value in row.items()} for row in mine.to_dict("records")]
+    drawn = rows.records(mine)
     valley = frame[frame["metric"] == "valley"].set_index("level")["p_adjusted"]
     sheet = Sheet(finding or _clear(drawn), _CLEAR_READ, len(drawn) * 0.4 + 0.75)
     axes = sheet.axes(1.3, 0.25, 3.9, len(drawn) * 0.4, label="stability")

@@ -20,6 +20,7 @@ from cxlib.show.markup import Cell, Html
 
 SHARE, WORTH, VERDICT = "segment_share", "value_share", "clusters"
 # What `segments.rfm` tells of a customer.
+_UNITS = {"monetary": "money"}
 _TITLES = {"recency": "days since the last order", "frequency": "orders", "monetary": "spent"}
 _LEFT, _RIGHT, _TOP, _LINE = 2.9, 6.9, 0.1, 0.36  # inches
 _MOST, _FEATURES, _NEAR, _FAR = 25, 12, 1.2, 3.0
@@ -48,7 +49,7 @@ def segment_sizes(
         return nothing(rows.why_not(frame, "the frame holds no sizes of segments"), finding)
     drawn = mine[:_MOST]
     rest = len(mine) - len(drawn)
-    told = f"{_SIZES_READ}{f' Not drawn: the {rest} smallest.' if rest else ''}"
+    told = f"{_SIZES_READ} {_of(mine, form)}{f' Not drawn: the {rest} smallest.' if rest else ''}"
     sheet = Sheet(finding or _largest(mine, form), told, len(drawn) * _LINE + _TOP + 0.45)
     axes = _axes(sheet, len(drawn), "sizes")
     for place, row in enumerate(drawn):
@@ -85,11 +86,14 @@ def segment_profile(
     shares, apart = _shares(frame), _apart(frame)
     names = list(dict.fromkeys(row["metric"] for row in apart))[:_FEATURES]
     if not any(not missing_words(row) for row in apart):
-        return nothing(_unclear(frame) or rows.why_not(frame, "the frame holds no profiles of segments"), finding)
+        unclear = _unclear(frame)
+        if unclear:
+            return Sheet(finding or unclear, unclear if finding else "", 0.2).done(f"{unclear}.")
+        return nothing(rows.why_not(frame, "the frame holds no profiles of segments"), finding)
     book, form = {(row["level"], row["metric"]): row for row in apart}, formatting(currency, locale)
     drawn = [row for row in shares if (row["level"], names[0]) in book][:_MOST]
     high = max(0.24 * len(names), 0.78) + 0.14
-    told = f"{_PROFILE_READ} {_unclear(frame)}".strip()
+    told = " ".join(filter(None, [_PROFILE_READ, _of(shares, form), _unclear(frame)]))
     sheet = Sheet(finding or _apart_most(shares), told, len(drawn) * high + _TOP + 0.45)
     reach = _reach([book[row["level"], name] for row in drawn for name in names])
     for place, row in enumerate(drawn):
@@ -102,18 +106,21 @@ def profile_table(
     frame: pd.DataFrame,
     titles: Mapping[str, str] | None = None,
     *,
+    units: Mapping[str, str] | None = None,
     title: str | None = None,
     currency: str | None = None,
     locale: str | None = None,
 ) -> Html:
-    """One row a segment: its words, its share, and the mean of each feature with interval.
+    """One row a segment: its words, its customers, its share, and the mean of each feature with interval.
 
     Parameters
     ----------
     frame, titles, currency, locale
         As in `segment_profile`.
+    units
+        Feature -> unit of its mean; default `money` for `monetary`, else `count`.
     title
-        Heading; default the finding.
+        Heading; default the finding: where the frame has shares of value, which segment holds most for its size.
     """
     shares, form = _shares(frame), formatting(currency, locale)
     if not shares:
@@ -123,16 +130,20 @@ def profile_table(
     book = {(row["level"], row["metric"]): row for row in means.to_dict("records")}
     columns: dict[str, list[Cell]] = {
         "What sets it apart": [markup.text_cell("" if missing_words(row) else row["note"]) for row in shares],
-        "Share of customers": [_cell(row, form, percent=True) for row in shares],
+        "Customers": [
+            Cell("" if missing_words(row) else form.count(round(row["estimate"] * row["n"]))) for row in shares
+        ],
+        "Share of customers": [_cell(row, form, "percent") for row in shares],
     }
     worth = {row["level"]: row for row in frame[frame["metric"] == WORTH].to_dict("records")}
     if worth:
-        columns["Share of value"] = [_cell(worth.get(row["level"]), form, percent=True) for row in shares]
+        columns["Share of value"] = [_cell(worth.get(row["level"]), form, "percent") for row in shares]
     for name in dict.fromkeys(means["metric"]):
         head = f"{_title(name, titles)}, mean"
-        columns[head[0].upper() + head[1:]] = [_cell(book.get((row["level"], name)), form) for row in shares]
+        unit = {**_UNITS, **(units or {})}.get(name, "count")
+        columns[head[0].upper() + head[1:]] = [_cell(book.get((row["level"], name)), form, unit) for row in shares]
     body = markup.table(columns, ["Segment"], [(row["level"],) for row in shares])
-    return markup.figure(title or _apart_most(shares), body)
+    return markup.figure(title or _richest(shares, worth, form) or _apart_most(shares), body, [], _of(shares, form))
 
 
 def _title(name: str, titles: Mapping[str, str] | None) -> str:
@@ -144,19 +155,28 @@ def _shares(frame: pd.DataFrame) -> list[rows.Row]:
     """Return the sizes of the segments, the largest first and those without a number last."""
     mine = frame[(frame["metric"] == SHARE) & (frame["level"] != "all")]
     mine = mine.sort_values(["estimate", "level"], ascending=[False, True], na_position="last")
-    return [{str(key): value for key, value in row.items()} for row in mine.to_dict("records")]
+    return rows.records(mine)
 
 
 def _apart(frame: pd.DataFrame) -> list[rows.Row]:
     """Return the differences from the rest."""
     mine = frame[(frame["comparison"] == "difference") & (frame["against"] == REST)]
-    return [{str(key): value for key, value in row.items()} for row in mine.to_dict("records")]
+    return rows.records(mine)
 
 
 def _unclear(frame: pd.DataFrame) -> str:
-    """Return the note of the verdict on clusters where it says that they are not clear."""
+    """Return in words why the verdict on clusters is that they are not clear; empty where it is another."""
     notes = frame.loc[frame["metric"] == VERDICT, "note"]
-    return next((note[0].upper() + note[1:] for note in notes if note.startswith(NOT_CLEAR)), "")
+    note = next((note for note in notes if note.startswith(NOT_CLEAR)), "")
+    told = [_fault(part) for part in note.removeprefix(NOT_CLEAR).removeprefix(": ").split("; ")]
+    return f"{NOT_CLEAR.capitalize()}: {'; '.join(told)}".removesuffix(": ") if note else ""
+
+
+def _fault(words: str) -> str:
+    """Return `of 2, 3 and 4 segments no valley parts all of them` for `2, 3, 4: no valley parts all of them`."""
+    sizes, colon, fault = words.partition(": ")
+    numbers = sizes.split(", ")
+    return f"of {rows.listed(numbers)} segments {fault}" if colon and all(map(str.isdigit, numbers)) else words
 
 
 def _largest(shares: Sequence[rows.Row], form: Format) -> str:
@@ -178,6 +198,24 @@ def _apart_most(shares: Sequence[rows.Row]) -> str:
     more = len(known) - len(told)
     words = "; ".join([*told, *([f"{more} more"] if more and told else [])])
     return f"{len(known)} segment{'s' * (len(known) != 1)}{f': {words}' if words else ''}".replace(": ", ". ", 1)
+
+
+def _richest(shares: Sequence[rows.Row], worth: Mapping[str, rows.Row], form: Format) -> str:
+    """Say which segment's share of the value exceeds its share of the customers most; empty where none is known."""
+    known = [(row, worth.get(row["level"])) for row in shares if not missing_words(row)]
+    over = [(row, value) for row, value in known if value is not None and not missing_words(value)]
+    if not over:
+        return ""
+    row, value = max(over, key=lambda pair: (pair[1]["estimate"] - pair[0]["estimate"], pair[0]["level"]))
+    name = shortened(row["level"])
+    held = f"hold {form.value(value['estimate'], 'percent')} of the value"
+    return f"{name[:1].upper()}{name[1:]}, {form.value(row['estimate'], 'percent')} of customers, {held}"
+
+
+def _of(shares: Sequence[rows.Row], form: Format) -> str:
+    """Say how many customers the shares are of."""
+    n = next((row["n"] for row in shares if not missing_words(row)), None)
+    return "" if n is None else f"Of {form.count(n)} customers who have a segment."
 
 
 def _axes(sheet: Sheet, count: int, label: str) -> Axes:
@@ -278,11 +316,10 @@ def _limits(row: rows.Row, form: Format) -> str:
     return f"{form.number(row['conf_low'], 2, sign=True)} to {form.number(row['conf_high'], 2, sign=True)}"
 
 
-def _cell(row: rows.Row | None, form: Format, *, percent: bool = False) -> Cell:
+def _cell(row: rows.Row | None, form: Format, unit: str) -> Cell:
     """Return an estimate with its interval beneath, or the words for its absence."""
     if row is None or missing_words(row):
-        return Cell(f'<span class="cx-missing">{missing_words(row)}</span>')
-    unit = "percent" if percent else "count"
+        return markup.missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], unit)
     return Cell(f"{form.value(row['estimate'], unit)}{markup.small(limits)}")
 

@@ -160,7 +160,7 @@ def _chosen(frame: pd.DataFrame, metric: Metric) -> tuple[list[rows.Row], int]:
     """
     moved = frame["verdict"] == "moved"
     found = frame[moved if moved.any() else frame["p_value"].notna()].sort_values(["p_value", "segment", "level"])
-    kept: list[rows.Row] = [{str(key): value for key, value in row.items()} for row in found.to_dict("records")]
+    kept: list[rows.Row] = rows.records(found)
     single = [row for row in kept if BETWEEN not in row["segment"]]
     fresh = [row for row in kept if not any(_repeats(row, other) for other in single)] if moved.any() else kept
     drawn = fresh[: _MOST if moved.any() else _NEAREST]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import Locator, MaxNLocator, MultipleLocator
@@ -112,8 +112,8 @@ def _lines(frame: pd.DataFrame, metric: str) -> list[_Line]:
     """Return the curves to draw: those with most customers, or with the highest shares; in the order of the frame."""
     mine = frame[(frame["metric"] == metric) & (frame["comparison"] == "level") & (frame["at"] != "")]
     groups: dict[str, list[rows.Row]] = {}
-    for record in mine.to_dict("records"):
-        groups.setdefault(record["level"], []).append({str(key): value for key, value in record.items()})
+    for row in rows.records(mine):
+        groups.setdefault(row["level"], []).append(row)
     for points in groups.values():
         points.sort(key=lambda row: float(row["at"]))
     size = "n" if metric == SURVIVAL else "estimate"
@@ -165,11 +165,11 @@ def _curve(axes: Axes, line: _Line, start: float) -> None:
     look: dict[str, Any] = {"color": line.colour, "linestyle": line.dashes, "linewidth": 1.8}
     if len(times) >= _STEPS:
         x, first = [0.0, *times], [start]
-        y, below, above = (100 * np.array(first + column) for column in (value, low, high))
+        y, below, above = ([100 * number for number in first + column] for column in (value, low, high))
         axes.fill_between(x, below, above, step="post", color=line.colour, alpha=0.15, linewidth=0)
         axes.step(x, y, where="post", **look)
         return
-    y, below, above = (100 * np.array(column) for column in (value, low, high))
+    y, below, above = ([100 * number for number in column] for column in (value, low, high))
     axes.plot(times, y, marker="o", markersize=5, clip_on=False, zorder=4, **{**look, "linewidth": 1.0})
     axes.vlines(times, below, above, color=line.colour, linewidth=1.6, clip_on=False)
 
@@ -238,6 +238,11 @@ def _subtitle(frame: pd.DataFrame, lines: Sequence[_Line], metric: str) -> str:
     words = [f"{drawn}; bands and bars: interval at each time."]
     if metric == SURVIVAL:
         words.append("Customers who are still here count for as long as they were watched.")
+        words += ["More are watched later than earlier because customers from before records began enter late."] * any(
+            later["n_eff"] > sooner["n_eff"]
+            for line in lines
+            for sooner, later in itertools.pairwise(line.known.values())
+        )
     else:
         words.append("Each customer leaves once, for one reason: shares add up to all who have left.")
     total = frame.loc[frame["metric"] == metric, "level"].nunique()
@@ -308,7 +313,7 @@ def few(times: Sequence[float], most: int) -> list[float]:
     """Return at most `most` of the times, spread over them, the last one among them."""
     if len(times) <= most:
         return list(times)
-    ends = np.linspace(times[-1] / most, times[-1], most)
+    ends = [times[-1] * (place + 1) / most for place in range(most)]
     return sorted({min(times, key=lambda time: (abs(time - end), time)) for end in ends})
 
 

@@ -17,7 +17,7 @@ from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.finding import plain
 from cxlib.show.formats import Format, brief, formatting, missing_words, one_metric
 from cxlib.show.markup import Cell, Html
-from cxlib.show.partners import AVERAGE
+from cxlib.show.partners import AVERAGE, MANY
 
 _MOST = 25
 _LEFT, _RIGHT, _TOP, _LINE = 2.6, 6.4, 0.28, 0.4  # inches
@@ -83,15 +83,36 @@ def brand_transfer_table(
     found, form = _transfers(frame), formatting(currency, locale)
     if not (found["status"] == results.OK).any():
         return markup.nothing(title or "Delivered against intended", _why(found))
+    whole = one_metric(metrics, metric, rows.ids(found))
     found, shown = _one(found, metrics, metric)
     mine = chosen(found)
+    if len(found) > MANY and not any(map(_way, rows.records(found))):
+        return markup.figure(title or headline(found, shown), _none(found, mine[0], whole, form))
     columns: dict[str, list[Cell]] = {
-        f"Against {mine[0]['against']}": [_cell(row, shown, form) for row in mine],
+        f"Against {_intended(mine[0], whole, form)}": [_cell(row, shown, form) for row in mine],
         "n": [markup.n_cell(row, form) for row in mine],
     }
     body = markup.table(columns, [plain(str(mine[0]["segment"])).capitalize()], [(row["level"],) for row in mine])
     notes = [markup.note(shown, mine[:1])]
     return markup.figure(title or headline(found, shown), body, notes, _left_out(found, mine))
+
+
+def _intended(row: rows.Row, metric: Metric, form: Format) -> str:
+    """Return what was intended with its unit: `8.0 %`; the name of a column as it is."""
+    try:
+        return form.value(float(row["against"]), metric.unit)
+    except ValueError:
+        return str(row["against"])
+
+
+def _none(found: pd.DataFrame, first: rows.Row, metric: Metric, form: Format) -> str:
+    """Say in place of a long list that no difference is shown at any partner."""
+    hidden = int((found["status"] == results.SUPPRESSED).sum())
+    known = found[found["status"] == results.OK]
+    blind = int((known["verdict"] == "could not have been seen").sum())
+    told = f"Intended: {_intended(first, metric, form)}. The interval of each of {len(known):,} partners holds it"
+    told += f"; for {blind:,} of them the answers are too few to tell" if blind else ""
+    return f"<p>{escape(' '.join([f'{told}.', rows.left_out(0, hidden)]).strip())}</p>"
 
 
 def _transfers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -113,15 +134,15 @@ def chosen(found: pd.DataFrame) -> list[rows.Row]:
     """Return at most 25 partners, those with the most answers, by name; hidden ones are left out."""
     seen = found[found["status"] != results.SUPPRESSED].sort_values(["n", "level"], ascending=[False, True])
     kept = seen.head(_MOST).sort_values("level")
-    return [{str(key): value for key, value in row.items()} for row in kept.to_dict("records")]
+    return rows.records(kept)
 
 
 def headline(found: pd.DataFrame, metric: Metric) -> str:
-    """Return at how many partners less, or more, arrives than was intended."""
+    """Return at how many partners it goes worse or better than intended (less or more, where neither is better)."""
     known = found[found["status"] == results.OK].to_dict("records")
-    ways = [_way(row) for row in known]
+    ways = [_word(row, metric) for row in known]
     total = f"{len(known):,} partner{'s' * (len(known) != 1)}"
-    told = [f"{word} at {ways.count(word):,}" for word in ("less", "more") if word in ways]
+    told = [f"{word} at {ways.count(word):,}" for word in (rows.WORSE, "less", rows.BETTER, "more") if word in ways]
     if not told:
         return f"{metric.title}: at none of {total} is a difference from the intended shown"
     return f"{metric.title}: {rows.listed(told)} of {total} than intended"
@@ -134,6 +155,18 @@ def _way(row: Mapping[str, object]) -> str:
     return "more" if float(str(row["estimate"])) > _goal(row) else "less"
 
 
+def _word(row: Mapping[str, object], metric: Metric) -> str:
+    """Return `better` or `worse` where a difference is shown, `more` or `less` where the metric has no direction."""
+    way = _way(row)
+    tone = rows.better(metric, float(str(row["estimate"])) - _goal(row)) if way else rows.FLAT
+    return way if tone == rows.FLAT else tone
+
+
+def _said(row: rows.Row, metric: Metric) -> str:
+    """Return what a row says in words."""
+    return f"{_word(row, metric)} than intended" if _way(row) else "no difference shown"
+
+
 def _goal(row: Mapping[str, object]) -> float:
     return 1.0 if row["comparison"] == "share" else 0.0
 
@@ -141,10 +174,7 @@ def _goal(row: Mapping[str, object]) -> float:
 def _left_out(found: pd.DataFrame, mine: Sequence[rows.Row]) -> str:
     """Say how many partners are not shown."""
     hidden = int((found["status"] == results.SUPPRESSED).sum())
-    rest = len(found) - hidden - len(mine)
-    told = [f"Not shown: {rest:,} partners with fewer answers."] if rest else []
-    told += [f"Hidden: {hidden:,} partner{'s' * (hidden != 1)} with too few customers."] if hidden else []
-    return " ".join(told)
+    return rows.left_out(len(found) - hidden - len(mine), hidden)
 
 
 def _why(found: pd.DataFrame) -> str:
@@ -194,7 +224,7 @@ def _row(sheet: Sheet, axes: Axes, place: int, row: rows.Row, how: tuple[Metric,
     value, limits = _numbers(row, metric, form)
     sheet.text(_RIGHT + 0.15, at - 0.16, value, weight="bold")
     sheet.text(_RIGHT + 0.15, at + 0.01, limits, size=7.5, color=style.GREY)
-    sheet.text(_RIGHT + 1.9, at - 0.16, f"{way} than intended" if way else "no difference shown", color=colour)
+    sheet.text(_RIGHT + 1.9, at - 0.16, _said(row, metric), color=colour)
 
 
 def _numbers(row: rows.Row, metric: Metric, form: Format) -> tuple[str, str]:
@@ -210,9 +240,7 @@ def _cell(row: rows.Row, metric: Metric, form: Format) -> Cell:
     if missing_words(row):
         return Cell(f'<span class="cx-missing">{escape(missing_words(row))}</span>')
     value, limits = _numbers(row, metric, form)
-    way = _way(row)
-    told = f"<br>{escape(f'{way} than intended' if way else 'no difference shown')}"
-    return Cell(escape(value) + markup.small(limits) + told)
+    return Cell(f"{escape(value)}{markup.small(limits)}<br>{escape(_said(row, metric))}")
 
 
 def _alt(finding: str, about: str, mine: Sequence[rows.Row], metric: Metric, form: Format) -> str:
@@ -223,7 +251,6 @@ def _alt(finding: str, about: str, mine: Sequence[rows.Row], metric: Metric, for
             told.append(f"{row['level']}: {missing_words(row)}")
             continue
         value, limits = _numbers(row, metric, form)
-        way = _way(row)
-        said = f"{way} than intended" if way else "no difference shown"
-        told.append(f"{row['level']}: {value} (interval {limits}; n {form.count(row['n'])}), {said}")
+        n = form.count(row["n"])
+        told.append(f"{row['level']}: {value} (interval {limits}; n {n}), {_said(row, metric)}")
     return f"{finding}. {about} {'. '.join(told)}."

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -15,7 +14,7 @@ from cxlib import results
 from cxlib.periods import Period
 from cxlib.show import rows, style
 from cxlib.show.canvas import MARGIN, SMALL, WIDTH, Chart, Sheet, Ticks, nothing, themed, wrap
-from cxlib.show.formats import Format, formatting, missing_words
+from cxlib.show.formats import Format, formatting, lasting, missing_words
 from cxlib.show.trends import axis_x, axis_y, mark_gaps, span_title
 
 OBSERVED, PREDICTED = "_observed", "_predicted"
@@ -98,7 +97,7 @@ def predicted_over_time(
     lines = [line.assign(t=line["at"].astype(float)).sort_values("t") for line in lines]
     last = [_row(line.iloc[-1]) for line in lines]
     away = mine[(mine["comparison"] == "difference") & (mine["at"] == last[0]["at"])]
-    told = finding or _came(last, _row(away.iloc[-1]) if len(away) else None, _time(last[0]["at"], unit), form)
+    told = finding or _came(last, _row(away.iloc[-1]) if len(away) else None, lasting(last[0]["at"], unit), form)
     sheet = Sheet(told, f"All customers of the split together. {_LINES}", _PLOT + 0.5)
     axes = sheet.axes(0.72, 0, WIDTH - 2 * MARGIN - 0.72 - 1.25, _PLOT, label="tracking")
     spots = []
@@ -238,14 +237,8 @@ def _limits(row: rows.Row, kind: str, form: Format) -> str:
     return form.interval(row["conf_low"], row["conf_high"], kind)
 
 
-def _time(at: str, unit: str) -> str:
-    """Return `39 weeks`."""
-    words = f"{float(at):.0f}" if float(at) >= 10 else f"{float(at):.1f}".removesuffix(".0")
-    return f"{words} {unit}{'' if words == '1' else 's'}"
-
-
 def _span(mine: pd.DataFrame, unit: str) -> str:
-    return _time(mine["at"].iloc[0], unit)
+    return lasting(mine["at"].iloc[0], unit)
 
 
 def _verdict(book: dict[tuple[str, str], rows.Row], name: str) -> str:
@@ -352,7 +345,7 @@ def _percent(share: float, form: Format) -> str:
 
 def _ends(axes: Axes, x: float, spots: Sequence[tuple[str, float, str]]) -> None:
     """Write what the lines are called where they end, the higher one's name above the lower one's."""
-    order = np.argsort([spot[1] for spot in spots])
+    order = sorted(range(len(spots)), key=lambda place: spots[place][1])
     for rank, place in enumerate(order):
         words, y, colour = spots[place]
         how: dict[str, Any] = {"va": "top" if rank == 0 else "bottom", "color": colour, "fontsize": SMALL}

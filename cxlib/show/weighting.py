@@ -111,7 +111,7 @@ def sentences(
         joined = "; ".join(_others(str(weighted["note"]))) if weighted is not None else ""
         found += [f"Segments, {joined}."] if joined else []
     found += _answering(mine, metrics, segments or {}, form)
-    for row in _records(mine[(mine["at"] == "non-respondents") & mine["metric"].isin(metrics)]):
+    for row in rows.records(mine[(mine["at"] == "non-respondents") & mine["metric"].isin(metrics)]):
         found.append(_tipping(row, metric_of(metrics, str(row["metric"])), form))
     return found
 
@@ -122,12 +122,8 @@ def _sides(frame: pd.DataFrame, name: str) -> tuple[Row | None, Row | None, Row 
     level = own[own["comparison"] == "level"]
     gap = own[(own["comparison"] == "difference") & (own["against"] == UNWEIGHTED)]
     found = [level[level["at"] == UNWEIGHTED], level[level["at"] == WEIGHTED], gap]
-    first = [next(iter(_records(part)), None) for part in found]
+    first = [next(iter(rows.records(part)), None) for part in found]
     return first[0], first[1], first[2]
-
-
-def _records(frame: pd.DataFrame) -> list[Row]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _leads(plain: Row | None, weighted: Row | None) -> str:
@@ -170,13 +166,13 @@ def _answering(
 def _evenly(own: pd.DataFrame, segments: Mapping[str, Segment], form: Format) -> list[str]:
     """Say it of the invitations for one score."""
     level, found = own[own["comparison"] == "level"], []
-    for row in _records(level[(level["segment"] == "all") & (level["at"] == "")])[:1]:
+    for row in rows.records(level[(level["segment"] == "all") & (level["at"] == "")])[:1]:
         limits = form.interval(row["conf_low"], row["conf_high"], "percent")
         count = form.count(row["n"])
         found.append(
             f"{form.value(row['estimate'], 'percent')} of {count} invitations were answered (likely {limits})."
         )
-    for row in _records(own[own["at"] == "R-indicator"])[:1]:
+    for row in rows.records(own[own["at"] == "R-indicator"])[:1]:
         words = next((told for least, told in _EVEN if row["estimate"] >= least), _UNEVEN)
         words = _CHANCE if row["conf_high"] >= 1 else words
         value, low, high = (form.number(row[name], 2) for name in ("estimate", "conf_low", "conf_high"))
@@ -187,14 +183,14 @@ def _evenly(own: pd.DataFrame, segments: Mapping[str, Segment], form: Format) ->
         told = f"R-indicator {value} (likely {low} to {high}; 1 is perfectly even)"
         found.append(f"{words}, as far as {by} tell{'s' * (len(named) == 1)}: {told}.")
     partial = own[own["at"] == "conditional partial"].sort_values(["estimate", "segment"], ascending=[False, True])
-    for row in _records(partial[partial["conf_low"] > 0])[:1]:
+    for row in rows.records(partial[partial["conf_low"] > 0])[:1]:
         found += _range(level[level["segment"] == row["segment"]], str(row["segment"]), segments, form)
     return found
 
 
 def _range(levels: pd.DataFrame, name: str, segments: Mapping[str, Segment], form: Format) -> list[str]:
     """Say between which levels of a segment response rates range."""
-    ordered = _records(levels.sort_values(["estimate", "level"]))
+    ordered = rows.records(levels.sort_values(["estimate", "level"]))
     if len(ordered) < 2:
         return []
     title = segments[name].title if name in segments else name.replace("_", " ").capitalize()

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cxlib.analysis.doors import MOST_LEVELS
 from cxlib.errors import UsageError
 from cxlib.measure.rows import Codes, Numbers
 
 Given = str | ArrayLike | None  # a column's name, or one value per row
 FEW_ANSWERS = 10  # an item, or a pair of items, known for fewer rows says nothing of what it is worth
-MOST_LEVELS = 50  # of a category: with more it is an id, and explains anything
 _NOT_GIVEN = "not given"
 _TIMES = ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period")
 
@@ -127,7 +127,8 @@ class Column:
 
 def names_of(drivers: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     """Return driver -> column; `UsageError` for a text alone or no drivers."""
-    if isinstance(drivers, str) or not len(drivers):
+    drivers = drivers if isinstance(drivers, str | Mapping) else tuple(drivers)
+    if isinstance(drivers, str) or not drivers:
         raise UsageError("drivers is a list of one or more names of columns")
     return dict(drivers) if isinstance(drivers, Mapping) else dict(zip(drivers, drivers, strict=True))
 

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cxlib.analysis.doors import frame as must_be_frame
 from cxlib.analysis.doors import lacking, tried
+from cxlib.analysis.doors import names as all_of
 from cxlib.analysis.drivers.columns import FEW_ANSWERS, Column, Driver, Given, codes_of
 from cxlib.errors import UsageError
 from cxlib.measure.rows import Codes, Numbers, numbered, weight_of
@@ -104,6 +106,8 @@ def design(
     UsageError
         For columns that are not there or not numbers, all of them at once.
     """
+    must_be_frame(frame)
+    drivers = all_of(drivers)
     _check(frame, outcome, drivers, [name for name in (weights, cluster) if isinstance(name, str)])
     y, fault = tried(f"outcome '{outcome}'", frame[outcome])
     columns = [Column.of(frame[name], name, codes_of(not_applicable, name)) for name in drivers]
@@ -130,7 +134,7 @@ def design(
 
 def _check(frame: pd.DataFrame, outcome: str, drivers: Sequence[str], others: Sequence[str]) -> None:
     """Refuse names that cannot be used, all at once."""
-    if isinstance(drivers, str) or not len(drivers):
+    if not drivers:
         raise UsageError("drivers is a list of one or more names of columns")
     wrong = lacking(frame, (outcome, *drivers, *others))
     wrong += [f"driver '{name}' is named {list(drivers).count(name)} times" for name in dict.fromkeys(drivers)

@@ -12,10 +12,11 @@ from scipy import stats
 from scipy.special import expit
 
 from cxlib import results
+from cxlib.analysis import doors
 from cxlib.analysis.drivers.columns import Driver, Given
 from cxlib.analysis.drivers.covariance import imputed, spread
 from cxlib.analysis.drivers.design import Design, design
-from cxlib.analysis.drivers.fitted import DRIVER, ONE_LESS, told
+from cxlib.analysis.drivers.fitted import DRIVER, is_binary, step, told
 from cxlib.analysis.drivers.ordered import Ordered, ordered_logit
 from cxlib.analysis.drivers.shares import identified, independent
 from cxlib.errors import UsageError, did_you_mean
@@ -24,7 +25,6 @@ from cxlib.measure.rows import Numbers
 
 MOST_LEVELS = 30
 IMPUTATIONS = 10
-_SEED = 1
 _NPS = {**dict.fromkeys(range(7), -100.0), 7: 0.0, 8: 0.0, 9: 100.0, 10: 100.0}
 Points = str | Mapping[float, float]
 _DETERMINED, _APART = "other drivers determine it", "it tells levels of the outcome apart without error"
@@ -62,8 +62,9 @@ def effects(
     -------
     pandas.DataFrame
         Result rows, one a driver in `level` (one a level of a categorical driver, against its commonest),
-        `comparison = "difference"`. A number counts by the slope, per one point; 0 and 1 by going from 0 to 1. Where a
-        driver does not apply to some, the effect is the mean over those to whom it does.
+        `comparison = "difference"`. A number counts by the slope, per one point (`against` is `one point less`); 0 and
+        1 by going from 0 to 1 (`no`). Where a driver does not apply to some, the effect is the mean over those to whom
+        it does.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def effects(
     if not trouble:
         worth, level = _worth(made, points)
         columns = np.array([0, *(place for driver in used for place in driver.columns)])
-        tables = _tables(made, columns, imputations, np.random.default_rng(_SEED) if rng is None else rng)
+        tables = _tables(made, columns, imputations, doors.generator(rng))
         fits = [_effects(made, used, table, worth, level) for table in tables]
         reasons = [one for one in fits if isinstance(one, str)]
         trouble = (results.UNDEFINED, reasons[0]) if reasons else None
@@ -147,7 +148,7 @@ def _effects(made: Design, used: Sequence[Driver], table: Numbers, worth: Number
     for driver in used:
         mine = slice(place, place + len(driver.columns))
         place = mine.stop
-        jumps = bool(driver.levels) or _is_binary(made, driver)
+        jumps = bool(driver.levels) or is_binary(made, driver)
         why = "" if (apart[mine].all() if jumps else apart[mine.start]) else _DETERMINED
         why = _APART if not jumps and fitted.steep[mine.start] else why
         found += [(*one, why) for one in _of_driver(driver, mine, curve, table, jumps)]
@@ -161,15 +162,6 @@ def _effects(made: Design, used: Sequence[Driver], table: Numbers, worth: Number
             sums = np.bincount(made.whose, weights=rows)
             variances[number] = sums @ sums * made.customers / (made.customers - 1)
     return _Effect(values, variances, np.array([one[3] for one in found], dtype=object), fitted.held)
-
-
-def _is_binary(made: Design, driver: Driver) -> bool:
-    """Tell whether all answers to a number are 0 or 1; filled ones need not be."""
-    value = made.numbers[:, driver.columns[0]]
-    known = ~np.isnan(value)
-    if len(driver.columns) > 1:
-        known &= made.numbers[:, driver.columns[1]] == 0
-    return set(np.unique(value[known])) <= {0.0, 1.0}
 
 
 @dataclass(frozen=True)
@@ -268,14 +260,16 @@ def _table(
         mine = [place for place, (name, _) in enumerate(names) if name == driver.name]
         if found is None or not mine:
             status, fault = trouble or (results.UNDEFINED, driver.fault)
-            parts.append(results.frame(level=driver.name, against=ONE_LESS, status=status, note=fault, **words))
+            parts.append(
+                results.frame(level=driver.name, against=step(driver, made), status=status, note=fault, **words)
+            )
             continue
         labels = [f"{driver.name}: {names[place][1]}" if names[place][1] else driver.name for place in mine]
         numbers = {key: value[mine] for key, value in found.items()}
         sure = ~np.isnan(numbers["estimate"])
         note = np.where(sure, "; ".join(told(driver, made, "multiple imputation")), why[mine].astype(str))
         row = results.frame(
-            level=labels, against=driver.reference or ONE_LESS, n=float(len(made.numbers)), n_eff=made.kish,
+            level=labels, against=step(driver, made), n=float(len(made.numbers)), n_eff=made.kish,
             note=note, status=np.where(sure, results.OK, results.UNDEFINED),
             **words, **numbers,
         )  # fmt: skip

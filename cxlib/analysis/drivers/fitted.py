@@ -18,7 +18,8 @@ from cxlib.analysis.drivers.ranking import rank_limits
 from cxlib.measure.rows import Numbers
 
 DRIVER = "driver"  # the segment of a row that is about a driver
-IMPORTANCE, RANK, ONE_LESS = "importance", "rank", "one point less"
+IMPORTANCE, RANK = "importance", "rank"
+ONE_LESS, NO = "one point less", "no"  # what a slope is against: of a number, of a driver that is 0 or 1
 METHODS: dict[str, tuple[Callable[[Numbers, shares.Blocks], Numbers], str]] = {
     "lmg": (shares.lmg, "LMG, share of R2"),
     "johnson": (shares.johnson, "Johnson relative weight, share of R2"),
@@ -66,8 +67,7 @@ class DriverFit:
         low = np.where(low <= self._noise(), 0.0, low)
         words = METHODS[self.method][1] + (", percentile bootstrap" if len(self.draws) else ", no interval asked for")
         found = self._numbers(self.share, self.share_draws, (low, high))
-        slope = {} if self.trouble else self._slopes()
-        below = {name: f"more of it goes with less {self.made.outcome}" for name, value in slope.items() if value < 0}
+        below = dict.fromkeys(self._falling(), f"more of it goes with less {self.made.outcome}")
         return self._rows(found, self._names(), IMPORTANCE, "share", words, below)
 
     def ranks(self) -> pd.DataFrame:
@@ -94,7 +94,8 @@ class DriverFit:
     def coefficients(self) -> pd.DataFrame:
         """Return slopes of the full model in points of the outcome, a row each (a row per level of a category).
 
-        `comparison = "difference"`, `against` is one point less of the driver, or its reference level.
+        `comparison = "difference"`, `against` is `one point less` of the driver, `no` of one that is 0 or 1, or its
+        reference level.
         """
         names = self._names(levels=True)
         by_name = {driver.name: driver for driver in self.drivers}
@@ -103,7 +104,8 @@ class DriverFit:
         found = self._numbers(slope, drawn, percentiles(drawn, self.confidence))
         with np.errstate(invalid="ignore", divide="ignore"):
             found["p_value"] = 2 * special.ndtr(-np.abs(slope) / found["std_error"])
-        found["against"] = np.array([by_name[name].reference or ONE_LESS for name, _ in names])
+        against = {driver.name: step(driver, self.made) for driver in self.made.drivers}
+        found["against"] = np.array([against[name] for name, _ in names])
         found["status"], more = self._told_apart(np.array(places, dtype=np.int64), [name for name, _ in names])
         return self._rows(found, names, self.made.outcome, "difference", "least squares, percentile bootstrap", more)
 
@@ -152,11 +154,13 @@ class DriverFit:
     def _draws_of_slopes(self) -> Numbers:
         return np.empty((0, 0)) if self.trouble else shares.slopes(self.draws)
 
-    def _slopes(self) -> dict[str, float]:
-        """Return the slope of each driver that is a number and has a slope of its own."""
-        slope, known = self._all_slopes(), shares.identified(self.cov)
+    def _falling(self) -> list[str]:
+        """Return the drivers that are numbers, have a slope of their own, and whose slope is shown to lie below 0."""
+        if self.trouble or not len(self.draws):
+            return []
+        high, known = percentiles(self._draws_of_slopes(), self.confidence)[1], shares.identified(self.cov)
         mine = [(one.name, one.columns[0] - 1) for one in self.drivers if one.number]
-        return {name: float(slope[place]) for name, place in mine if known[place]}
+        return [name for name, place in mine if known[place] and high[place] < 0]
 
     def _numbers(self, estimate: Numbers, drawn: Numbers, limits: tuple[Numbers, Numbers]) -> dict[str, np.ndarray]:
         """Return the numbers of rows; without draws no errors."""
@@ -190,6 +194,20 @@ class DriverFit:
             numbers = {key: value[mine] for key, value in found.items()}
             parts.append(self._counted(results.frame(level=labels, note=note, **{**words, **numbers}), driver.known))
         return results.concat(parts)
+
+
+def step(driver: Driver, made: Design) -> str:
+    """Return what an effect of a driver is against: its reference level, `no` where it is 0 or 1, one point less."""
+    return driver.reference or (NO if driver.number and driver.columns and is_binary(made, driver) else ONE_LESS)
+
+
+def is_binary(made: Design, driver: Driver) -> bool:
+    """Tell whether all answers to a number are 0 or 1; filled ones need not be."""
+    value = made.numbers[:, driver.columns[0]]
+    known = ~np.isnan(value)
+    if len(driver.columns) > 1:
+        known &= made.numbers[:, driver.columns[1]] == 0
+    return set(np.unique(value[known])) <= {0.0, 1.0}
 
 
 def percentiles(drawn: Numbers, confidence: float) -> tuple[Numbers, Numbers]:

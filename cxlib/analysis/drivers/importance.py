@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxlib.analysis import doors
 from cxlib.analysis.drivers import shares
 from cxlib.analysis.drivers.columns import Given
 from cxlib.analysis.drivers.covariance import Spread, spread
@@ -16,8 +17,6 @@ from cxlib.analysis.drivers.design import Design, design
 from cxlib.analysis.drivers.fitted import METHODS, DriverFit
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.intervals import check_confidence
-
-_SEED = 1  # of the draws where no generator is given
 
 
 def fit(
@@ -79,6 +78,8 @@ def fit(
     A missing value is an item that was skipped. It is allowed for by maximum likelihood under the normal distribution
     (EM; `covariance.spread`), so that no row is dropped; each row's note says how much of it was missing.
     """
+    doors.frame(frame)
+    drivers, rng = doors.names(drivers), doors.generator(rng)
     if method not in METHODS:
         raise UsageError(f"'{method}' is no method; there are {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
     if bootstrap < 0 or bootstrap == 1:
@@ -90,7 +91,7 @@ def fit(
         )
     check_confidence(confidence)
     made = design(frame, outcome, drivers, weights=weights, cluster=cluster, not_applicable=not_applicable)
-    fitted = _fitted(made, method, bootstrap, np.random.default_rng(_SEED) if rng is None else rng)
+    fitted = _fitted(made, method, bootstrap, rng)
     return replace(fitted, confidence=confidence, min_n=min_n)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import frame as must_be_frame
 from cxlib.analysis.loyalty import doors
 from cxlib.analysis.loyalty.spells import Spells, spells
 from cxlib.errors import UsageError
@@ -71,6 +72,7 @@ def churn(
 
     Source: the shares, Wilson (1927); the rates, Garwood (1936), variances robust to customers who leave twice.
     """
+    must_be_frame(subscriptions, "subscriptions")
     check_confidence(confidence)
     first, last = doors.day("start", start), doors.day("end", end)
     if not last > first:

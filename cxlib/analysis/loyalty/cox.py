@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import special
 
 from cxlib import results
+from cxlib.analysis.doors import frame as must_be_frame
 from cxlib.analysis.doors import require
 from cxlib.analysis.loyalty import design, doors
 from cxlib.analysis.loyalty.design import Column, Design
+from cxlib.analysis.loyalty.kaplan import from_zero
 from cxlib.analysis.loyalty.risksets import RiskSets, Solved
 from cxlib.errors import UsageError
 from cxlib.measure.intervals import check_confidence, z_of
@@ -46,7 +49,7 @@ class CoxFit:
     Parameters
     ----------
     columns
-        Covariates in the order given; of labels one column a level but the first.
+        Covariates in the order given; of labels one column a level but the base.
     coefficients, covariance
         Logarithms of the hazard ratios and their covariance, shapes (p,) and (p, p); missing where `idle` says why.
     log_likelihood, log_likelihood_null
@@ -123,12 +126,13 @@ def hazard_ratios(
     event
         Column that says whether the customer left then (true or 1) or not (false or 0).
     covariates
-        Columns; of text or categories each level but the first is compared with the first (of a categorical in its
-        own order, else sorted).
+        Columns. Levels are compared with the first of a categorical, in its own order, and with the commonest of text,
+        among the rows that lack nothing.
     ties
         `efron` (default, as R) or `breslow`: what to do with customers who left at the same time.
     entry
-        Column of the time from which on the row was watched; a row is at risk after `entry` and up to `duration`.
+        Column of the time from which on the row was watched; a row is at risk after `entry` and up to `duration`,
+        and from 0 on where `entry` is 0.
     cluster
         Column of the customer where one may leave several times: robust errors (Lin and Wei 1989 JASA 84:1074).
     strata
@@ -136,7 +140,7 @@ def hazard_ratios(
     confidence
         Of the intervals, Wald's on the logarithm.
     min_n
-        Rows with fewer customers, or fewer of the level, are suppressed.
+        Rows with fewer customers (of `cluster`), fewer of the level or fewer of its base are suppressed.
 
     Returns
     -------
@@ -174,12 +178,16 @@ def cox(
     """
     if ties not in TIES:
         raise UsageError(f"'{ties}' is no way with ties; there are {', '.join(TIES)}")
-    names = design.check(frame, covariates)
+    names = design.check(must_be_frame(frame), covariates)
     roles = {"duration": duration, "event": event, "entry": entry, "cluster": cluster, "strata": strata}
     require(frame, {role: name for role, name in roles.items() if name is not None})
-    columns, values = design.columns_of(frame, names)
-    sample, values = _sample(frame, roles, names, columns, values)
-    found = design.standardise(columns, values)
+    both = [f"covariate '{name}' is both covariate and {role}" for role, name in roles.items()
+            if role in ("duration", "event") and name in names]  # fmt: skip
+    if both:
+        raise UsageError("; ".join(both), hint="What is to be explained explains itself: leave it out.")
+    sample, kept = _sample(frame, roles, names)
+    columns, values = design.columns_of(frame, names, kept)
+    found = design.standardise(columns, values, sample.cluster)
     risk = RiskSets.of(found.x, sample.time, sample.event, sample.entry, sample.stratum, efron=ties == "efron")
     if sample.event.any():
         told = risk.identified()
@@ -224,20 +232,16 @@ def _covariance(risk: RiskSets, solved: Solved, sample: Sample) -> Numbers:
 
 
 def _sample(
-    frame: pd.DataFrame,
-    roles: Mapping[str, str | None],
-    names: Sequence[str],
-    columns: Sequence[Column],
-    values: Numbers,
-) -> tuple[Sample, Numbers]:
-    """Return the rows that lack nothing, and their covariates."""
+    frame: pd.DataFrame, roles: Mapping[str, str | None], names: Sequence[str]
+) -> tuple[Sample, NDArray[np.bool_]]:
+    """Return what is known of the rows that lack nothing, and which these are."""
     size, start, customer, layer = len(frame), roles["entry"], roles["cluster"], roles["strata"]
     time = doors.spans(str(roles["duration"]), frame[roles["duration"]])
     event = doors.flags(str(roles["event"]), frame[roles["event"]], size)
-    entry = None if start is None else doors.spans(start, frame[start])
+    entry = None if start is None else from_zero(doors.spans(start, frame[start]))
     who = None if customer is None else doors.customers(frame[customer])
     stratum = np.zeros(size, dtype=np.int64) if layer is None else doors.labels(frame[layer], size).codes
-    blank = {name: np.isnan(values[:, [c.term == name for c in columns]]).any(1) for name in names}
+    blank = {name: design.missing(frame, name) for name in names}
     blank |= {str(roles["duration"]): np.isnan(time), str(roles["event"]): np.isnan(event)}
     blank |= {} if entry is None else {str(start): np.isnan(entry)}
     blank |= {} if who is None else {str(customer): who < 0}
@@ -253,4 +257,4 @@ def _sample(
     entry, who = (None if part is None else part[kept] for part in (entry, who))
     if who is not None:
         who = np.unique(who, return_inverse=True)[1]
-    return Sample(time[kept], event[kept], entry, stratum[kept], who, note), values[kept]
+    return Sample(time[kept], event[kept], entry, stratum[kept], who, note), kept

@@ -15,6 +15,7 @@ from cxlib.measure.intervals import z_of
 from cxlib.measure.rows import Numbers
 
 INTERVALS = ("log", "log-log")
+_BEFORE = -1.0  # an entry from which on all is seen, times of 0 too
 _TOUCH = np.sqrt(np.finfo(float).eps)  # as near to one half counts as one half (R survival, `minmin`)
 
 
@@ -134,6 +135,7 @@ def watch(durations: object, events: object, by: object = None, entry: object = 
     group = everybody if by is None else doors.labels(by, time.size)
     lacking = np.isnan(time) | np.isnan(event) | (np.isnan(start) if start is not None else False)
     nameless = ~lacking & (group.codes < 0)
+    start = None if start is None else from_zero(start)
     late = ~lacking & ~nameless & (start >= time if start is not None else False)
     note = doors.listed([
         (int(lacking.sum()), "without a duration or an event"),
@@ -145,6 +147,11 @@ def watch(durations: object, events: object, by: object = None, entry: object = 
         raise UsageError("no customer has a duration and an event", hint=note)
     start = None if start is None else start[kept]
     return Watched(time[kept], event[kept], start, group._replace(codes=group.codes[kept]), note, kept)
+
+
+def from_zero(entry: Numbers) -> Numbers:
+    """Return entries with those at 0 before it: who was watched from the beginning was watched at 0."""
+    return np.where(entry == 0, _BEFORE, entry)
 
 
 def curve(time: Numbers, event: Numbers, entry: Numbers | None = None) -> Curve:

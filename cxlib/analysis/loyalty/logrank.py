@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from cxlib import results
+from cxlib.analysis import hiding
 from cxlib.analysis.loyalty.doors import Labels, labels
 from cxlib.analysis.loyalty.kaplan import Watched, watch
 from cxlib.errors import UsageError
@@ -23,6 +24,7 @@ def log_rank(
     *,
     strata: ArrayLike | pd.Series | None = None,
     entry: ArrayLike | pd.Series | None = None,
+    min_n: int = 1,
 ) -> pd.DataFrame:
     """Test whether groups leave at the same speed at every time.
 
@@ -32,6 +34,9 @@ def log_rank(
         As in `survival`.
     strata
         Labels within which groups are compared, shape (n,): what is known to matter beside the groups.
+    min_n
+        A test over fewer customers is suppressed, and the note names no smaller group, nor the next ones where it could
+        be worked out from them.
 
     Returns
     -------
@@ -62,11 +67,12 @@ def log_rank(
     rest, kept = (observed - expected)[alive][:-1], alive[:-1]
     chi_square = float(rest @ np.linalg.solve(variance[np.ix_(kept, kept)], rest))
     freedom = alive.size - 1
-    return results.frame(
+    found = results.frame(
         **rows, estimate=chi_square, p_value=stats.chi2.sf(chi_square, freedom), n=float(people.time.size),
         method=f"{name}, chi-square with {freedom} degree{'s' * (freedom != 1)} of freedom",
-        note=_told(people.group, observed, expected, people.note),
+        note=_told(people, observed, expected, min_n),
     )  # fmt: skip
+    return results.suppress(found, min_n)
 
 
 def _people(
@@ -104,11 +110,15 @@ def _one(people: Watched, mine: np.ndarray) -> tuple[Numbers, Numbers, Numbers]:
     return left.sum(0), d @ share, variance
 
 
-def _told(group: Labels, observed: Numbers, expected: Numbers, note: str) -> str:
-    """Say who left and how many would have if all left alike."""
+def _told(people: Watched, observed: Numbers, expected: Numbers, min_n: int) -> str:
+    """Say who left and how many would have if all left alike; nothing of groups that are hidden."""
+    names, size = people.group.names, np.bincount(people.group.codes, minlength=len(people.group.names))
+    hidden = hiding.levels({name: float(n) for name, n in zip(names, size, strict=True)}, min_n)
     told = [
         f"{name} {had:g} left, {would:.1f} expected"
-        for name, had, would in list(zip(group.names, observed, expected, strict=True))[:_NAMED]
-    ]
-    rest = len(group.names) - _NAMED
-    return "; ".join([*told, *([f"{rest} groups more"] if rest > 0 else []), *([note] if note else [])])
+        for name, had, would in zip(names, observed, expected, strict=True)
+        if name not in hidden
+    ][:_NAMED]
+    rest = len(names) - len(told)
+    more = [f"{rest} group{'s' * (rest != 1)} more"] if rest > 0 else []
+    return "; ".join([*told, *more, *([people.note] if people.note else [])])

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cxlib import results
+from cxlib.analysis.doors import frame as must_be_frame
+from cxlib.analysis.doors import names as all_of
 from cxlib.analysis.doors import require
 from cxlib.analysis.loyalty import doors
 from cxlib.analysis.loyalty.cox import hazard_ratios
@@ -139,7 +141,8 @@ def reason_hazard_ratios(
 
     Source: Prentice et al. (1978) Biometrics 34:541.
     """
-    require(frame, {"event": event, "reason": reason})
+    require(must_be_frame(frame), {"event": event, "reason": reason})
+    covariates = all_of(covariates)
     left = doors.flags(event, frame[event], len(frame))
     why = doors.labels(frame[reason], len(frame))
     names = (*why.names, NOT_TOLD)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cxlib import results
+from cxlib.analysis.doors import frame as must_be_frame
 from cxlib.analysis.doors import numbers, require
 from cxlib.analysis.loyalty import doors
 from cxlib.analysis.loyalty.survival import survival
@@ -84,11 +85,12 @@ def repeat_purchase(
     UsageError
         For columns that lack, what is no date, windows of 0 or less, and where no customer has such a purchase.
     """
+    must_be_frame(orders, "orders")
     if by and cohort:
         raise UsageError("compare by a column or by cohort, not by both")
     if cohort and cohort not in COHORTS:
         raise UsageError(f"'{cohort}' is no cohort; there are {', '.join(COHORTS)}")
-    asked = numbers("windows", np.atleast_1d(np.asarray(windows)))
+    asked = numbers("windows", np.atleast_1d([*windows] if isinstance(windows, Iterator) else windows))
     if not asked.size or not (asked > 0).all():
         raise UsageError("windows are days, more than 0")
     waits = _waits(orders, doors.day("end", end), customer, date, by, cohort, after)

@@ -6,14 +6,15 @@ who recommend differ from those who do not in more than their answer (`value.lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cxlib import results
-from cxlib.analysis.doors import numbers_of, require
+from cxlib.analysis.doors import frame as must_be_frame
+from cxlib.analysis.doors import in_rows, names, numbers_of, require
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure import intervals
 from cxlib.measure.differences import mean_difference, share_difference
@@ -26,15 +27,16 @@ SAID = "said"
 _POINTS = {100.0: "promoter", 0.0: "passive", -100.0: "detractor"}  # a row of the metric NPS
 _KINDS = ("share", "mean")
 _SLOPE = "each point more"
+_EXACT = 1e-9  # of the largest outcome: what lies nearer to a line lies on it, but for rounding
 
 
 def say_and_do(
     frame: pd.DataFrame,
     *,
     said: str = "said",
-    outcomes: Sequence[str] = ("churned", "spend", "referrals"),
+    outcomes: Iterable[str] = ("churned", "spend", "referrals"),
     customer: str = "customer_id",
-    groups: Sequence[str] = GROUPS,
+    groups: Iterable[str] = GROUPS,
     kinds: Mapping[str, str] | None = None,
     window: str = "",
     confidence: float = 0.95,
@@ -75,13 +77,16 @@ def say_and_do(
     Raises
     ------
     UsageError
-        For columns that lack, groups that are not named, outcomes that are no numbers.
+        For columns that lack, groups that are not named, outcomes that are no numbers, or for a share neither 0
+        nor 1.
     """
+    outcomes, groups = names(outcomes), names(groups)
     answers = _answers(frame, said, outcomes, customer, groups)
     asked = dict(kinds or {})
     wrong = [f"'{name}' of {key}" for key, name in asked.items() if name not in _KINDS]
     if wrong:
         raise UsageError(f"no kind of outcome: {', '.join(wrong)}; there are {', '.join(_KINDS)}")
+    _check_shares(answers, [name for name in outcomes if asked.get(name) == "share"])
     parts = [
         _outcome(answers, name, asked.get(name) or kind_of(answers[name]), list(groups), confidence, min_n)
         for name in outcomes
@@ -153,11 +158,19 @@ def kind_of(values: pd.Series) -> str:
     return "share" if values.dropna().isin([0, 1]).all() else "mean"
 
 
+def _check_shares(answers: pd.DataFrame, shares: Sequence[str]) -> None:
+    """Raise `UsageError` for outcomes of which a share is asked for and that are neither 0 nor 1."""
+    wrong = {name: ~(answers[name].isin([0, 1]) | answers[name].isna()).to_numpy() for name in shares}
+    faults = [in_rows(name, "neither 0 nor 1", mask, answers[name]) for name, mask in wrong.items() if mask.any()]
+    if faults:
+        raise UsageError("; ".join(faults), hint="Give 1 to those who did it, or ask for a mean.")
+
+
 def _answers(
     frame: pd.DataFrame, said: str, outcomes: Sequence[str], customer: str, groups: Sequence[str]
 ) -> pd.DataFrame:
     """Return the answers of known groups with numbers as outcomes; all that is wrong is told at once."""
-    if isinstance(outcomes, str) or not outcomes:
+    if not outcomes:
         raise UsageError("name the outcomes in a list", hint='For instance outcomes=("churned", "spend").')
     answers = _numbers(frame, list(outcomes), customer, others=[said])
     told = frame[said].reset_index(drop=True)
@@ -174,6 +187,7 @@ def _answers(
 
 def _numbers(frame: pd.DataFrame, columns: Sequence[str], customer: str, others: Sequence[str] = ()) -> pd.DataFrame:
     """Return columns as doubles beside the column `customer`."""
+    must_be_frame(frame)
     require(frame, {"customer": customer} | {f"column {name}": name for name in (*others, *columns)})
     found: dict[str, ArrayLike] = dict(numbers_of(frame, columns))
     who = frame[customer]
@@ -245,7 +259,7 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64], who: pd.Series, confi
     scores = np.bincount(codes, centred * rest, len(people))
     few = len(people) / (len(people) - 1) * (x.size - 1) / (x.size - 2)
     error = float(np.sqrt(few * (scores @ scores))) / spread
-    if error == 0:
+    if np.abs(rest).max() <= _EXACT * np.abs(y).max():
         note = "no scatter about the line: no interval"
         return results.frame(**labels, method=method, status=results.UNDEFINED, note=note)
     freedom = np.array(len(people) - 1.0)

@@ -52,7 +52,8 @@ def survival(
         Up to where the restricted mean is taken; default the longest time that every group was watched for.
     entry
         From which duration on each customer was watched (left truncation): who was a customer for 300 days when
-        records began enters at 300. Without it such customers make everybody seem too loyal.
+        records began enters at 300. Without it such customers make everybody seem too loyal; who enters at 0 was
+        watched from the first moment, and counts at 0.
     interval
         `log` (default, that of R's `survfit`) or `log-log` (that of lifelines and Stata).
     confidence

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import frame as must_be_frame
 from cxlib.analysis.doors import require
 from cxlib.analysis.loyalty import doors
 from cxlib.analysis.loyalty.spells import spells
@@ -84,6 +85,7 @@ def retention_triangle(
 
     Source: Fader and Hardie (2007) J. Interact. Mark. 21(1):76, for cohorts; Wilson (1927).
     """
+    must_be_frame(frame)
     check_confidence(confidence)
     for name, value, known in (("unit", unit, KINDS), ("kind", kind, (BOUNDED, UNBOUNDED))):
         if value not in known:

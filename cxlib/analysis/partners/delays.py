@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from cxlib import results
-from cxlib.analysis.doors import numbers
+from cxlib.analysis.doors import generator, numbers
+from cxlib.analysis.doors import names as all_of
 from cxlib.analysis.partners import pooling
 from cxlib.analysis.partners.adjusting import Slopes, slopes
 from cxlib.analysis.partners.fits import Fit, fit, raw, spread
@@ -206,12 +207,13 @@ def explained(
         the ratio of the two variances, with percentile limits from resampled partners. It may be negative, where
         partners lie further apart once made equal in `by`. `too_few` where partners hardly differ before.
     """
+    case_mix, by = all_of(case_mix), all_of(by)
     fits = [
         fit(frame, outcome, partner, case_mix=columns, kind=kind, cluster=cluster, metric=metric, confidence=confidence)
-        for columns in (tuple(case_mix), (*case_mix, *by))
+        for columns in (case_mix, (*case_mix, *by))
     ]
     spreads = [spread(one).iloc[:1].assign(at=at) for one, at in zip(fits, ("before", "after"), strict=True)]
-    rng = np.random.default_rng(1) if rng is None else rng
+    rng = generator(rng)
     return results.concat([*spreads, _share(fits, confidence, bootstrap, rng, ", ".join(by))])
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cxlib import results
+from cxlib.analysis import hiding
 from cxlib.analysis.partners import pooling
 from cxlib.analysis.partners.adjusting import Summary, summarise
 from cxlib.analysis.partners.betas import BetaPosterior, Drawn
@@ -23,6 +24,7 @@ from cxlib.measure.moments import Moments
 from cxlib.measure.rows import Numbers
 
 _EQUAL = "all answers are equal: there is nothing to compare"
+_ALIKE = "all its answers are equal"
 _FEW_ROWS = "no partner has more answers than it takes to tell noise from difference"
 _FEW_PARTNERS = f"fewer than {pooling.FEWEST} partners: their spread cannot be learnt, so nothing is shrunk"
 
@@ -80,6 +82,19 @@ class Fit:
         n = np.bincount(self.rows.code, minlength=len(self.rows.names)).astype(float)
         return n / n.sum()
 
+    @property
+    def unseen(self) -> list[str]:
+        """The partners that are not shown: of few customers, and enough others that none can be worked out."""
+        return hiding.levels(self.people, self.min_n)
+
+    @property
+    def people(self) -> dict[str, float]:
+        """Each partner's distinct customers."""
+        size = int(self.rows.people.max(initial=0)) + 1
+        owner = np.unique(self.rows.code * size + self.rows.people) // size
+        count = np.bincount(owner, minlength=len(self.rows.names))
+        return {name: float(n) for name, n in zip(self.rows.names, count, strict=True)}
+
 
 def fit(
     frame: pd.DataFrame,
@@ -100,7 +115,7 @@ def fit(
     frame
         One row an answer. Rows without outcome or partner are left out.
     outcome
-        Column of numbers; for `share` 0 or 1, for `nps` 0 to 10.
+        Column of numbers; for `share` 0 or 1, for `nps` 0 to 10, or points: -100, 0 and 100.
     partner
         Column that names the seller, site, carrier or agent.
     case_mix
@@ -115,7 +130,8 @@ def fit(
     confidence
         Of all intervals.
     min_n
-        Rows of fewer distinct customers are suppressed in what is shown; they still help to learn the spread.
+        Partners of fewer distinct customers are suppressed in what is shown, with enough others that they cannot be
+        worked out from totals (`hiding.levels`); they still help to learn the spread.
 
     Raises
     ------
@@ -212,8 +228,15 @@ def raw(found: Fit) -> pd.DataFrame:
         total = sums.products["y", "y"] * 0 + np.bincount(found.rows.code, np.abs(found.rows.y) / 100)
         up = (total + sums.sums["y"] / 100) / 2
         table = formulas.nps(up, sums.rows - total, total - up, n_eff=sums.effective_n, confidence=found.confidence)
+    y, code, k = found.rows.y, found.rows.code, len(found.rows.names)
+    low, high = np.full(k, np.inf), np.full(k, -np.inf)
+    np.minimum.at(low, code, y)
+    np.maximum.at(high, code, y)
+    untold = ((low == high) & (table["status"] == results.OK) & ~table["note"].str.contains("equal")).to_numpy()
+    table = table.assign(note=[f"{_ALIKE}; {note}" if one and note else _ALIKE if one else note
+                               for note, one in zip(table["note"], untold, strict=True)])  # fmt: skip
     table = results.label(table, metric=found.metric, segment=found.partner, level=list(found.rows.names))
-    return hidden(table, found, sums.clusters)
+    return hidden(table, found)
 
 
 def moments_of(rows: Rows) -> Moments:
@@ -267,16 +290,12 @@ def table_of(
         "estimate": np.clip(value, *SCALE[found.kind]), "std_error": error, "conf_low": low, "conf_high": high,
         "n": found.summary.n, "n_eff": found.summary.worth, "method": method + about, "note": found.summary.note,
     }  # fmt: skip
-    return hidden(results.frame(**(columns | more)), found, found.summary.people)
+    return hidden(results.frame(**(columns | more)), found)
 
 
-def hidden(table: pd.DataFrame, found: Fit, people: Numbers) -> pd.DataFrame:
-    """Suppress rows of fewer distinct customers than `min_n`."""
-    small = (people < found.min_n) & (table["status"] == results.OK).to_numpy()
-    status = table["status"].mask(small, results.SUPPRESSED)
-    return results.conform(
-        table.assign(status=status, note=table["note"].mask(small, "fewer customers than may be shown"))
-    )
+def hidden(table: pd.DataFrame, found: Fit) -> pd.DataFrame:
+    """Suppress the rows of partners of few customers, and of enough others: the same in every table of a fit."""
+    return hiding.hide(table, found.people, found.min_n)
 
 
 def nothing(found: Fit, **more: object) -> pd.DataFrame:
@@ -314,7 +333,8 @@ def spread(found: Fit) -> pd.DataFrame:
         metric="heterogeneity", segment=found.partner, comparison="test", n=n.sum(), n_eff=y.size,
         p_value=stats.chi2.sf(pooling.cochran(y, v), y.size - 1), method="Cochran's Q", note="n_eff counts partners",
     )  # fmt: skip
-    return results.concat([rows, test])
+    both, people = results.concat([rows, test]), float(np.unique(found.rows.people).size)
+    return results.conform(results.suppress(both.assign(n=people), found.min_n).assign(n=both["n"]))
 
 
 def beside(found: Fit, rng: np.random.Generator) -> Mixture | Drawn:

@@ -141,7 +141,7 @@ def funnel(found: Fit, *, overdispersion: str = "additive", alpha: float = 0.05)
     about = dispersion(found, overdispersion)
     summary, z = found.summary, about.z(found.summary.adjusted, sampling_of(found, about.base))
     p_value = 2 * special.ndtr(-np.abs(z))
-    p_value[summary.people < found.min_n] = np.nan  # nobody looks at these
+    p_value[np.isin(summary.names, found.unseen)] = np.nan  # nobody looks at these
     outer = adjust(p_value)
     half = intervals.z_of(found.confidence) * np.sqrt(summary.variance)
     told = {"additive": f" (tau {np.sqrt(about.tau2):.3g})", "multiplicative": f" (phi {max(about.phi, 1):.3g})"}
@@ -173,9 +173,9 @@ def funnel_limits(found: Fit, *, overdispersion: str = "additive", limits: Seque
         return nothing(found, at="limits")
     for one in limits:
         intervals.check_confidence(one)
-    about, shown = dispersion(found, overdispersion), found.summary.people >= found.min_n
+    about, shown = dispersion(found, overdispersion), ~np.isin(found.summary.names, found.unseen)
     if not shown.any():
-        return hidden(nothing(found, at="limits").assign(status=results.OK), found, found.summary.people)
+        return hidden(nothing(found, at="limits").assign(status=results.OK), found)
     worth = found.summary.worth[shown]
     volume = np.geomspace(max(worth.min(), 1.0), max(worth.max(), 2.0), _POINTS)
     parts = []

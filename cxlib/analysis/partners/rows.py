@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxlib.analysis.doors import frame as must_be_frame
+from cxlib.analysis.doors import names as all_of
 from cxlib.analysis.doors import numbers, require
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.rows import Codes, Numbers, numbered
@@ -16,6 +18,8 @@ from cxlib.measure.rows import Codes, Numbers, numbered
 KINDS = ("mean", "share", "nps")
 SCALE = {"mean": (-np.inf, np.inf), "share": (0.0, 1.0), "nps": (-100.0, 100.0)}
 _MISSING = "(missing)"
+_POINTS = (-100.0, 0.0, 100.0)
+_SCORES = "a whole number from 0 to 10, nor are all -100, 0 or 100,"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def rows_of(
     frame: pd.DataFrame, outcome: str, partner: str, *, case_mix: Sequence[str], kind: str, cluster: str | None
 ) -> Rows:
     """Check the frame and return its rows; `UsageError` names everything that cannot be used at once."""
+    case_mix = all_of(case_mix)
     check_columns(frame, [outcome, partner, *case_mix, *([cluster] if cluster else [])])
     if kind not in KINDS:
         raise UsageError(f"'{kind}' is no kind of outcome; there are {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
@@ -67,7 +72,7 @@ def rows_of(
 
 def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
     """Raise `UsageError` for columns that the frame does not have, all at once."""
-    require(frame, names, hint="Where each row is a customer of its own, say cluster=None.")
+    require(must_be_frame(frame), names, hint="Where each row is a customer of its own, say cluster=None.")
 
 
 def coded(values: NDArray[np.object_]) -> tuple[Codes, tuple[str, ...]]:
@@ -79,12 +84,22 @@ def coded(values: NDArray[np.object_]) -> tuple[Codes, tuple[str, ...]]:
 
 
 def scaled(value: Numbers, name: str, kind: str) -> Numbers:
-    """Return the outcome on the scale of its estimate; `UsageError` for values that the kind does not have."""
+    """Return the outcome on the scale of its estimate; `UsageError` for values that the kind does not have.
+
+    Of `nps` scores of 0 to 10, or what is in points already.
+    """
     known = value[~np.isnan(value)]
+    if kind == "nps" and known.size and np.isin(known, _POINTS).all():
+        if not known.any():
+            raise UsageError(
+                f"column '{name}' is 0 in all rows, which is the worst score or a passive's points",
+                hint="Scores of 0: leave them out, there is nothing to compare. Points: give kind='mean'.",
+            )
+        return value
     allowed = {"share": (0.0, 1.0), "nps": tuple(range(11))}.get(kind)
     strange = np.setdiff1d(known, allowed) if allowed is not None else np.array([])
     if strange.size:
-        count, what = int(np.isin(known, strange).sum()), "0 or 1" if kind == "share" else "a whole number from 0 to 10"
+        count, what = int(np.isin(known, strange).sum()), "0 or 1" if kind == "share" else _SCORES
         raise UsageError(f"column '{name}' is not {what} in {count:,} rows: {strange[0]:g} is among them")
     return value if kind != "nps" else np.where(np.isnan(value), np.nan, 100.0 * (value >= 9) - 100.0 * (value <= 6))
 

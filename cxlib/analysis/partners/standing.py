@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import generator
 from cxlib.analysis.partners.fits import Fit, beside, hidden, nothing, raw, shrunk
 from cxlib.errors import UsageError
 from cxlib.measure.rows import Numbers
@@ -42,7 +43,7 @@ def ranks(
         raise UsageError(f"{draws} draws are too few for an interval", hint="Take at least 100; 4,000 is the default.")
     if found.posterior is None or found.summary is None:
         return nothing(found, metric="rank", against=found.metric)
-    rng = np.random.default_rng(1) if rng is None else rng
+    rng = generator(rng)
     placed = _placed(found, rng, draws, -1.0 if higher_is_better else 1.0)
     tail = (1 - found.confidence) / 2
     low = np.quantile(placed, tail, axis=0, method="inverted_cdf")
@@ -53,7 +54,7 @@ def ranks(
         n_eff=found.summary.worth, method=f"rank in {draws:,} draws of the true values",
         note=f"of {found.summary.n.size:,} partners, 1 is the best",
     )  # fmt: skip
-    return hidden(table, found, found.summary.people)
+    return hidden(table, found)
 
 
 def _placed(found: Fit, rng: np.random.Generator, draws: int, sign: float) -> Numbers:
@@ -99,7 +100,7 @@ def tiers(found: Fit, *, matters: float | None = None, rng: np.random.Generator 
         return nothing(found, comparison="difference", against=AVERAGE)
     if matters is not None and not matters > 0:
         raise UsageError(f"the difference that matters, {matters:g}, is not above 0")
-    gap = beside(found, np.random.default_rng(1) if rng is None else rng)
+    gap = beside(found, generator(rng))
     low, high = gap.limits(found.confidence)
     under = gap.below(np.zeros(gap.mean.size))
     wrong = np.minimum(under, 1 - under)
@@ -113,7 +114,7 @@ def tiers(found: Fit, *, matters: float | None = None, rng: np.random.Generator 
         n=found.summary.n, n_eff=found.summary.worth, verdict=verdict, note=told,
         method=f"shrunk difference from all partners ({found.model})",
     )  # fmt: skip
-    return _silent(hidden(table, found, found.summary.people))
+    return _silent(hidden(table, found))
 
 
 def league(

@@ -23,12 +23,14 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
-from cxlib.analysis.segments import door, models
+from cxlib.analysis import doors
+from cxlib.analysis.segments import models
 from cxlib.analysis.segments.features import Prepared, prepare, spread_ties
 from cxlib.analysis.segments.models import METHODS
 from cxlib.analysis.segments.valley import DEEP, Valley, shallowest
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.intervals import check_confidence
+from cxlib.measure.rows import Numbers
 
 ALPHA, STABLE, LEAST_SHARE, LEAST = 0.05, 0.8, 0.02, 10
 MOST = 8  # clusters looked at
@@ -80,7 +82,7 @@ class _Looked:
 
     k: int
     valley: Valley
-    rand: door.Numbers  # adjusted Rand index of each bootstrap sample
+    rand: Numbers  # adjusted Rand index of each bootstrap sample
     smallest: float
     rows: int
 
@@ -146,14 +148,15 @@ def cluster(
     UsageError
         For features that are no numbers, too few complete rows, or a k that makes no sense.
     """
-    rng = np.random.default_rng(1) if rng is None else rng
+    doors.frame(features, "the features")
+    rng = doors.generator(rng)
     check_confidence(confidence)
     if method not in METHODS:
         raise UsageError(f"'{method}' is no method; there are {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
     ready = prepare(features)
-    most, bootstrap = door.check_whole("most", most, 2, 20), door.check_whole("bootstrap", bootstrap, 2, 10_000)
+    most, bootstrap = doors.whole("most", most, 2, 20), doors.whole("bootstrap", bootstrap, 2, 10_000)
     distinct = len(np.unique(ready.limited[:: 1 + len(ready.limited) // SAMPLE], axis=0))
-    if k is not None and door.check_whole("k", k, 1, 50) > distinct:
+    if k is not None and doors.whole("k", k, 1, 50) > distinct:
         raise UsageError(f"{k} clusters of {distinct} customers that differ: there cannot be so many")
     sizes = [k] if k is not None else [size for size in range(2, most + 1) if size <= distinct]
     looked = _look(ready, [size for size in sizes if size > 1], METHODS[method], bootstrap, rng)
@@ -199,7 +202,7 @@ def _labelled(
     place[np.lexsort((where, -sizes))] = np.arange(k)
     names = np.array([_letter(number) for number in range(k)], dtype=object)[place[found]]
     labels = pd.Series(names, index=ready.index, dtype="str").reindex(features.index).rename("segment")
-    numbers = {str(name): door.numbers_of(features[name], str(name)) for name in features.columns}
+    numbers = doors.numbers_of(features, features.columns, infinite_missing=True)
     centres = pd.DataFrame(numbers, index=features.index).groupby(labels).mean()
     return labels, centres.loc[:, list(ready.names)]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxlib.analysis.segments.door import numbers_of
+from cxlib.analysis import doors
 from cxlib.errors import UsageError
 from cxlib.measure.rows import Numbers
 
@@ -64,7 +64,7 @@ def prepare(features: pd.DataFrame) -> Prepared:
     table = features.set_axis(features.columns.map(str), axis=1)
     if not names or table.columns.has_duplicates:
         raise UsageError("features need one column each, with names of their own")
-    values = np.column_stack([numbers_of(table[name], name) for name in names])
+    values = np.column_stack(list(doors.numbers_of(table, names, infinite_missing=True).values()))
     whole = ~np.isnan(values).any(axis=1)
     if whole.sum() < LEAST_ROWS:
         raise UsageError(f"{int(whole.sum())} of {len(values)} customers have all features; at least {LEAST_ROWS} must")

@@ -10,11 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxlib import results
+from cxlib.analysis import doors
 from cxlib.analysis.segments import door
 from cxlib.errors import UsageError
 from cxlib.measure import formulas
 from cxlib.measure.intervals import check_confidence
 from cxlib.measure.moments import Moments
+from cxlib.measure.rows import Numbers
 
 BETWEEN = " x "
 NAMES = {2: ("low", "high"), 3: ("low", "middle", "high"), 4: ("low", "lower middle", "upper middle", "high")}
@@ -65,8 +67,8 @@ def grid(
         For columns that lack or hold no numbers, names with " x " in them, or bins that make no sense.
     """
     check_confidence(confidence)
-    door.check_columns(frame.columns, [name for name in (value, loyalty, outcome, worth) if name], "the frame")
-    bins = door.check_whole("bins", bins, 2, 10)
+    doors.require(frame, [name for name in (value, loyalty, outcome, worth) if name])
+    bins = doors.whole("bins", bins, 2, 10)
     one, ones = _cut(frame[value], value, bins)
     other, others = _cut(frame[loyalty], loyalty, bins)
     known = np.array([a is not None and b is not None for a, b in zip(one, other, strict=True)], dtype=bool)
@@ -112,7 +114,7 @@ def _people(cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd
     return results.label(found, metric="people_share", level=levels, comparison="share", note="")
 
 
-def _worth(values: door.Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
+def _worth(values: Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
     """Return each cell's share of a sum over customers; those without a number have none to share."""
     parts = [
         formulas.ratio(Moments.of(np.where(cells == level, values, values * 0), values), confidence=confidence)
@@ -121,9 +123,7 @@ def _worth(values: door.Numbers, cells: NDArray[Any], levels: Sequence[str], con
     return results.label(results.concat(parts), metric="value_share", level=levels, comparison="share", note="")
 
 
-def _outcome(
-    name: str, values: door.Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float
-) -> pd.DataFrame:
+def _outcome(name: str, values: Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
     """Return the outcome of each cell: a share where it is yes or no, else a mean."""
     yes_or_no = bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
     parts = []

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from cxlib import results
+from cxlib.analysis import doors, hiding
 from cxlib.errors import UsageError
 from cxlib.measure.intervals import check_confidence
 from cxlib.measure.rows import Numbers
@@ -37,7 +38,7 @@ def migration(
     confidence
         Of the intervals.
     min_n
-        Origins of fewer customers are suppressed, all their targets.
+        Origins of fewer customers are suppressed, all their targets, with enough others that they cannot be worked out.
 
     Returns
     -------
@@ -52,10 +53,12 @@ def migration(
     Raises
     ------
     UsageError
-        For a customer who is there twice, a frame of several columns, and a segment that is called `new` or `gone`.
+        For a customer who is there twice, a frame of several columns, a segment that is called `new` or `gone`, and ids
+        of two types of which none is in both.
     """
     check_confidence(confidence)
     one, other = _levels(before, "before"), _levels(after, "after")
+    _check_ids(one, other, ("before", "after"))
     counts = _counts(one, other)
     if not len(one) and not len(other):
         return results.frame(
@@ -78,7 +81,7 @@ def migration(
         conf_low=low, conf_high=high, n=n, n_eff=n, status=np.where(some, results.OK, results.UNDEFINED),
         note=np.where(some, "", "nobody was in this segment"),
     )  # fmt: skip
-    return results.suppress(found, min_n)
+    return hiding.hide(found, counts.sum(axis=1).astype(float).to_dict(), min_n)
 
 
 def limits(x: Numbers, n: Numbers, targets: Numbers, confidence: float) -> tuple[Numbers, Numbers]:
@@ -102,7 +105,8 @@ def limits(x: Numbers, n: Numbers, targets: Numbers, confidence: float) -> tuple
 
 def _levels(given: pd.Series | pd.DataFrame, name: str) -> pd.Series:
     """Return the segments that there are, as text, by customer."""
-    if isinstance(given, pd.DataFrame):
+    if not isinstance(given, pd.Series):
+        doors.frame(given, name)
         if given.shape[1] != 1:
             raise UsageError(f"{name} has {given.shape[1]} columns; one names the segment")
         given = given.iloc[:, 0]
@@ -117,6 +121,24 @@ def _levels(given: pd.Series | pd.DataFrame, name: str) -> pd.Series:
             hint="Rename it, as in `labels.replace({'new': 'newcomers'})`.",
         )
     return known
+
+
+def _check_ids(one: pd.Series, other: pd.Series, names: tuple[str, str]) -> None:
+    """Raise `UsageError` where nobody is in both because ids are numbers in one and texts in the other."""
+    kinds = [_kind(known.index) for known in (one, other)]
+    if len(one) and len(other) and kinds[0] != kinds[1] and one.index.intersection(other.index).empty:
+        raise UsageError(
+            f"no customer is in both {names[0]} and {names[1]}: the ids of one are {kinds[0]}, of the other {kinds[1]}",
+            hint="Give both the same type, as in `labels.index.astype(str)`.",
+        )
+
+
+def _kind(ids: pd.Index) -> str:
+    """Return what ids are, in a word."""
+    found = pd.api.types.infer_dtype(ids)
+    if found in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return "numbers"
+    return "texts" if found == "string" else found
 
 
 def _counts(before: pd.Series, after: pd.Series) -> pd.DataFrame:
@@ -146,7 +168,7 @@ def stationarity(
     segment
         Name of the dimension, for the rows.
     min_n
-        Tests over fewer customers are suppressed.
+        Tests over fewer customers are suppressed; of origins enough others, too, that they cannot be worked out.
 
     Returns
     -------
@@ -162,9 +184,11 @@ def stationarity(
         `undefined` where nobody moved or a test has no degree of freedom; a note warns where expected counts are small.
     """
     waves = [_levels(wave, f"time {place + 1}") for place, wave in enumerate((before, after, *later))]
+    for place, (one, other) in enumerate(pairwise(waves), start=1):
+        _check_ids(one, other, (f"time {place}", f"time {place + 1}"))
     steps = [_stayed(one, other) for one, other in pairwise(waves)]
     rows = _margins(_stayed(waves[0], waves[-1]))
-    found = results.concat([*rows, *(_moves(steps) if len(steps) > 1 else [])])
+    found = results.concat([*rows, *(_moves(steps, min_n) if len(steps) > 1 else [])])
     return results.suppress(results.label(found, segment=segment), min_n)
 
 
@@ -197,7 +221,7 @@ def _margins(table: pd.DataFrame) -> list[pd.DataFrame]:
     return [_test(metric, "all", value, df, n, name, small, "nobody moved") for metric, value, df, name in found]
 
 
-def _moves(steps: list[pd.DataFrame]) -> list[pd.DataFrame]:
+def _moves(steps: list[pd.DataFrame], min_n: int) -> list[pd.DataFrame]:
     """Return the tests of equal moves in each step, of each origin and of all."""
     levels = sorted(set().union(*(step.index for step in steps)))
     cube = np.stack([step.reindex(index=levels, columns=levels, fill_value=0).to_numpy(dtype=float) for step in steps])
@@ -212,7 +236,9 @@ def _moves(steps: list[pd.DataFrame]) -> list[pd.DataFrame]:
             small = bool((expected < 5).mean() > 0.2 or (expected < 1).any())
         rows.append(_step_test(level, float(value), df, float(cube[:, place, :].sum()), small))
         total, freedom, rough = total + float(value), freedom + df, rough or small
-    return [_step_test("all", total, freedom, float(cube.sum()), rough), *rows]
+    sizes = dict(zip(levels, cube.sum(axis=(0, 2)).tolist(), strict=True))
+    own = [hiding.hide(row, sizes, min_n) for row in rows]
+    return [_step_test("all", total, freedom, float(cube.sum()), rough), *own]
 
 
 def _step_test(level: str, value: float, freedom: int, n: float, small: bool) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxlib import results
+from cxlib.analysis import doors
 from cxlib.analysis.segments import door
 from cxlib.errors import UsageError
 from cxlib.measure import differences, formulas
@@ -111,7 +112,7 @@ def profile(
             f"{lost} labelled customers are not among the features, or some are there twice",
             hint="Give one row a customer, with the same index as the labels.",
         )
-    values = {str(name): door.numbers_of(features[name].loc[kept], str(name)) for name in features.columns}
+    values = doors.numbers_of(features.loc[kept], features.columns, infinite_missing=True)
     size = sizes(labels, segment=segment, confidence=confidence, min_n=min_n)
     where = names.to_numpy(dtype=object)
     parts = [_feature(name, numbers, where, confidence) for name, numbers in values.items()]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxlib.analysis import doors
 from cxlib.analysis.segments import door
 from cxlib.analysis.segments.groups import HIGH, LAST, LOW, MIDDLE, ONCE, RULES, limits
 
@@ -71,6 +72,7 @@ def rfm(
     Engines that sort text by a language's rules may break the very last ties, of customers alike in all three, another
     way.
     """
+    doors.table(orders, "the orders")
     bins, end = door.check_whole("bins", bins, 2, MOST_BINS), door.last_moment(as_of)
     door.check_columns(orders.columns, (customer, date, amount), "the orders")
     if isinstance(orders, pd.DataFrame):
@@ -150,7 +152,9 @@ def _scored_there(found: ir.Table, customer: str, bins: int) -> ir.Table:
     orders = {"r": [last, often, paid, who], "f": [often, last, paid, who], "m": [paid, often, last, who]}
     scored = found.mutate(**{name: ibis.ntile(bins).over(order_by=keys) + 1 for name, keys in orders.items()})
     low, high = limits(bins)
-    bands = {name: ibis.cases((scored[name] <= low, LOW), (scored[name] >= high, HIGH), else_=MIDDLE) for name in orders}
+    bands = {
+        name: ibis.cases((scored[name] <= low, LOW), (scored[name] >= high, HIGH), else_=MIDDLE) for name in orders
+    }
     bands["f"] = ibis.ifelse(scored.frequency <= ONCE, LOW, bands["f"])
     group = ibis.cases(*((rule.holds(**bands), rule.name) for rule in RULES), else_=LAST)
     return scored.select(

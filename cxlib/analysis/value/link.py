@@ -13,6 +13,9 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import frame as must_be_frame
+from cxlib.analysis.doors import names as all_of
+from cxlib.analysis.doors import require
 from cxlib.analysis.value.link_panel import Names, checked, pairs, shifted
 from cxlib.analysis.value.link_slopes import (
     ADDITIVE,
@@ -27,6 +30,7 @@ from cxlib.analysis.value.link_within import within
 from cxlib.errors import UsageError
 from cxlib.measure import intervals
 
+UNTOUCHED = "visits"  # the negative control of a panel that has it
 PREDETERMINED, FIXED = "predetermined", "fixed effects"
 CLEAN, KEPT = "without noise", "not_noise"
 _PAST = "_past"
@@ -104,7 +108,7 @@ def fit_link(
     per: float = 1.0,
 ) -> LinkFit:
     """Estimate one slope; parameters as in `link`, `second` takes noise out, `ahead` says how many periods later."""
-    names = named(panel, Names(customer, period, satisfaction, churned, second, per))
+    names, controls = named(panel, Names(customer, period, satisfaction, churned, second, per)), all_of(controls)
     table = checked(panel, names, list(dict.fromkeys([outcome, *controls])))
     return _fit(table, names, outcome, controls, model, method, ahead)
 
@@ -117,7 +121,7 @@ def link(
     satisfaction: str = "satisfaction",
     outcome: str = "spend",
     controls: Sequence[str] = (),
-    negative_control: str | Sequence[str] = "visits",
+    negative_control: str | Sequence[str] | None = UNTOUCHED,
     churned: str = "churned",
     second: str = "",
     model: str = MULTIPLICATIVE,
@@ -141,7 +145,7 @@ def link(
     controls
         Columns of the period of the answer that may move both; treated as satisfaction is.
     negative_control
-        Columns that satisfaction does not touch; empty for none.
+        Columns that satisfaction does not touch; None or empty for none. A row says so where the panel has no `visits`.
     churned
         Column that is 1 in the period in which the customer left: that period's outcome is left out, it is no whole
         period. What satisfaction does to leaving is told by `link_churn`.
@@ -182,15 +186,14 @@ def link(
     constant. The two checks can refute that, not prove it.
     """
     intervals.check_confidence(confidence)
-    names = named(panel, Names(customer, period, satisfaction, churned, second, per))
-    others = [negative_control] if isinstance(negative_control, str) else list(negative_control)
-    held = [name for name in others if name in panel.columns]
+    names, controls = named(panel, Names(customer, period, satisfaction, churned, second, per)), all_of(controls)
+    others, held = controls_of(panel, negative_control)
     table = checked(panel, names, list(dict.fromkeys([outcome, *controls, *held])))
     plain = names._replace(second="")
     fits = [_fit(table, plain, outcome, controls, model, method, 1), _before(table, plain, outcome, controls, model)]
     fits += [_fit(table, plain, name, controls, model, method, 1) for name in held]
     found = [effect_rows(fits[0], confidence, both=True), *(effect_rows(fit, confidence) for fit in fits[1:])]
-    found += [_lacking(name, names) for name in others if name and name not in held]
+    found += [_lacking(name, names) for name in others if name not in held]
     if second:
         found.append(_without_noise(_fit(table, names, outcome, controls, model, PREDETERMINED, 1), confidence))
     rows = results.concat(found)
@@ -199,8 +202,20 @@ def link(
 
 def named(panel: pd.DataFrame, names: Names) -> Names:
     """Return the names, without the column that tells who left where the panel has none by its usual name."""
+    must_be_frame(panel, "the panel")
     absent = names.churned == Names().churned and names.churned not in panel.columns
     return names._replace(churned="") if absent else names
+
+
+def controls_of(panel: pd.DataFrame, given: str | Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Return the negative controls asked for and those that there are; `UsageError` for one that lacks.
+
+    The usual one may lack: who did not ask for it is told in a row.
+    """
+    others = [name for name in all_of(given) if name]
+    held = [name for name in others if name in panel.columns]
+    require(panel.columns, {f"negative_control {name}": name for name in others if name != UNTOUCHED}, "the panel")
+    return others, held
 
 
 def _fit(

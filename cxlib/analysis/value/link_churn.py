@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.doors import frame as must_be_frame
+from cxlib.analysis.doors import names as all_of
 from cxlib.analysis.doors import require
-from cxlib.analysis.value.link import limits_of, named
+from cxlib.analysis.value.link import UNTOUCHED, controls_of, limits_of, named
 from cxlib.analysis.value.link_panel import Names, Neighbours, Pairs, checked, paired, shifted
 from cxlib.analysis.value.link_slopes import FEW, NEEDED, deviation
 from cxlib.errors import UsageError
@@ -75,7 +77,9 @@ def fit_churn(
     per: float = 1.0,
 ) -> ChurnFit:
     """Estimate the hazard of leaving in the period after an answer; parameters as in `link_churn`."""
-    names = Names(customer, period, satisfaction, churned, per=per)
+    names, segments, controls = (
+        Names(customer, period, satisfaction, churned, per=per), all_of(segments), all_of(controls)
+    )  # fmt: skip
     table = _table(panel, names, segments, [churned, *controls])
     return _fit(table, names, churned, segments, controls, past)
 
@@ -90,7 +94,7 @@ def link_churn(
     segments: Sequence[str] = (),
     controls: Sequence[str] = (),
     past: bool = True,
-    negative_control: str | Sequence[str] = "visits",
+    negative_control: str | Sequence[str] | None = UNTOUCHED,
     per: float = 1.0,
     confidence: float = 0.95,
     min_n: int = 1,
@@ -134,9 +138,11 @@ def link_churn(
     segments, controls and earlier answers must not differ in anything else that moves both answer and leaving.
     """
     intervals.check_confidence(confidence)
-    names = Names(customer, period, satisfaction, churned, per=per)
-    others = [negative_control] if isinstance(negative_control, str) else list(negative_control)
-    held = [name for name in others if name in panel.columns]
+    must_be_frame(panel, "the panel")
+    names, segments, controls = (
+        Names(customer, period, satisfaction, churned, per=per), all_of(segments), all_of(controls)
+    )  # fmt: skip
+    held = controls_of(panel, negative_control)[1]
     table = _table(panel, names, segments, list(dict.fromkeys([churned, *controls, *held])))
     parts = [_rows(_fit(table, names, churned, segments, controls, past), confidence, both=True)]
     for name in held:
@@ -148,6 +154,7 @@ def link_churn(
 
 def _table(panel: pd.DataFrame, names: Names, segments: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
     """Return the checked panel with segments as labels and the mean of each customer's earlier answers."""
+    must_be_frame(panel, "the panel")
     if names.churned not in panel.columns or named(panel, names).churned == "":
         raise UsageError(f"the panel has no column '{names.churned}' that tells who left")
     require(panel, segments, "the panel")

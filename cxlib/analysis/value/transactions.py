@@ -50,6 +50,7 @@ def summarise_transactions(
 
     Source: Fader and Hardie, the CDNOW summary (x, t_x, T, zbar); amounts of the first day tell nothing about repeats.
     """
+    doors.table(frame, "the transactions")
     columns(list(frame.columns), {"customer": customer, "date": date, "amount": amount})
     last, scale = day("end", end), days_per(unit)
     if not isinstance(frame, pd.DataFrame):
