@@ -186,13 +186,13 @@ def _after(answers: ir.Table, tables: Tables, table: str, time: str, name: str, 
         return answers.mutate(**{name: ibis.null("float64")})
     events = tables[table]
     events = events.filter(events.kind == kind) if kind else events
-    amount = events[value].cast("float64") if value else ibis.literal(1.0)
+    amount = events[value] if value else ibis.literal(1, "int64")  # cents and counts: sums that no order changes
     events = events.select(_who=events.customer_id, _when=events[time], _amount=amount)
     same = [
         answers.customer_id == events._who, events._when > answers.answered_at, events._when <= answers.until,
     ]  # fmt: skip
     met = answers.inner_join(events, same)
-    found = met.group_by("answer").aggregate(_total=met._amount.sum()).rename(_answer="answer")
+    found = met.group_by("answer").aggregate(_total=met._amount.sum().cast("float64")).rename(_answer="answer")
     joined = answers.left_join(found, answers.answer == found._answer)
     return joined.mutate(**{name: ibis.coalesce(joined._total, 0.0)}).drop("_total", "_answer")
 

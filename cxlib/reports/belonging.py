@@ -99,7 +99,7 @@ def crossed(inputs: Inputs, metric: Metric, months: int) -> pd.DataFrame:
             metric, inputs.store().tables, bring.reach(own, months), timezone=zone,
             columns={"answered_at": "responded_at", "answer": "response_id"},
         )  # fmt: skip
-        said = inputs.store().run(plan).dropna(subset="y").sort_values(["answered_at", "answer"])
+        said = bring.fetch(inputs, plan).dropna(subset="y").sort_values(["answered_at", "answer"])
         last = said.groupby(bring.CUSTOMER)["y"].last()
         bought = bring.orders(inputs)
         spent = bought[bought["ordered_at"] >= bring.since(inputs, months)].groupby(bring.CUSTOMER)["amount"].sum()

@@ -54,6 +54,12 @@ def last_day(period: Period) -> date:
     return period.next_day - timedelta(days=1)
 
 
+def fetch(inputs: Inputs, plan: ir.Table) -> pd.DataFrame:
+    """Return the rows of a plan in an order of their own: an engine's varies, and with it the last digits of sums."""
+    found = inputs.store().run(plan)
+    return found.sort_values(list(found.columns), ignore_index=True)
+
+
 def answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comments: bool = False) -> pd.DataFrame:
     """Return the answers that a model of drivers is about.
 
@@ -85,7 +91,7 @@ def answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comme
         kept=model.filter, touchpoints=about.touchpoints,
     )  # fmt: skip
     titles = {name: driver.title for name, driver in model.drivers.items()} | {s.id: s.title for s in segments}
-    return _run(inputs, plan).dropna(subset="y").rename(columns=titles)
+    return fetch(inputs, plan).dropna(subset="y").rename(columns=titles)
 
 
 def orders(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
@@ -102,7 +108,7 @@ def orders(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
 
     zone, share = inputs.context.workspace.timezone, inputs.context.workspace.worth.margin
     plan = extracts.orders(inputs.store().tables, own(inputs), timezone=zone, segments=segments)
-    found = _run(inputs, plan).rename(columns={s.id: s.title for s in segments})
+    found = fetch(inputs, plan).rename(columns={s.id: s.title for s in segments})
     cost, amount = found.pop("cost"), found["amount"]
     known = cost.notna()
     if share is None:
@@ -129,7 +135,7 @@ def spells(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
 
     tables, until = inputs.store().tables, own(inputs)
     plan = extracts.subscriptions(tables, until, segments=segments)
-    found = joined(_run(inputs, plan).rename(columns={s.id: s.title for s in segments}))
+    found = joined(fetch(inputs, plan).rename(columns={s.id: s.title for s in segments}))
     first, day = since_when(inputs, found["ended_on"]), pd.Timestamp(until.next_day)
     last, month = found["ended_on"].fillna(day), 30.4375
     return found.assign(
@@ -182,7 +188,7 @@ def levels(inputs: Inputs, period: Period, segments: Sequence[Segment]) -> pd.Da
 
     zone = inputs.context.workspace.timezone
     plan = extracts.people(inputs.store().tables, period, segments, timezone=zone)
-    return _run(inputs, plan).set_index(CUSTOMER).rename(columns={s.id: s.title for s in segments})
+    return fetch(inputs, plan).set_index(CUSTOMER).rename(columns={s.id: s.title for s in segments})
 
 
 def afterwards(inputs: Inputs, metric: Metric, months: int, days: int) -> pd.DataFrame:
@@ -195,7 +201,7 @@ def afterwards(inputs: Inputs, metric: Metric, months: int, days: int) -> pd.Dat
 
     tables, zone, end = inputs.store().tables, inputs.context.workspace.timezone, own(inputs)
     plan = extracts.afterwards(metric, tables, reach(end, months), days, timezone=zone, end=end)
-    found = _run(inputs, plan)
+    found = fetch(inputs, plan)
     found = found[found["followed"] & found["y"].notna()].drop(columns="followed").reset_index(drop=True)
     found = found.assign(answered_at=_local(found["answered_at"], zone))
     if "subscriptions" not in tables:
@@ -242,7 +248,7 @@ def panel(inputs: Inputs, metric: Metric, periods: Sequence[Period], segments: S
     from cxlib.analysis import extracts
 
     tables, zone = inputs.store().tables, inputs.context.workspace.timezone
-    said = _run(inputs, extracts.rows(metric, tables, periods, timezone=zone)).dropna(subset="y")
+    said = fetch(inputs, extracts.rows(metric, tables, periods, timezone=zone)).dropna(subset="y")
     said = said.groupby([CUSTOMER, "period"], as_index=False).agg(satisfaction=("y", "mean"), answers=("y", "size"))
     found = _present(inputs, periods, segments)
     found = found[found[CUSTOMER].isin(said[CUSTOMER])].merge(said, "left", [CUSTOMER, "period"])
@@ -253,7 +259,7 @@ def panel(inputs: Inputs, metric: Metric, periods: Sequence[Period], segments: S
     for name, (table, time, value, kept) in asked.items():
         if table not in tables:
             continue
-        done = _run(inputs, extracts.totals(tables, periods, table, time, value, kept, timezone=zone))
+        done = fetch(inputs, extracts.totals(tables, periods, table, time, value, kept, timezone=zone))
         done = done[[CUSTOMER, "period", "total"]].rename(columns={"total": name})
         found = found.merge(done, "left", [CUSTOMER, "period"]).fillna({name: 0.0})
     return found.sort_values([CUSTOMER, "period"], ignore_index=True)
@@ -273,7 +279,7 @@ def partners(inputs: Inputs, metric: Metric, by: Segment, periods: Sequence[Peri
         metric, inputs.store().tables, periods, timezone=about.workspace.timezone, columns=mix,
         segments=[by, *segments], touchpoints=about.touchpoints,
     )  # fmt: skip
-    found = _run(inputs, plan).dropna(subset="y").rename(columns={by.id: "partner"})
+    found = fetch(inputs, plan).dropna(subset="y").rename(columns={by.id: "partner"})
     return found.assign(partner=found["partner"].where(found["partner"] != by.otherwise))
 
 
@@ -315,10 +321,6 @@ def _present(inputs: Inputs, periods: Sequence[Period], segments: Sequence[Segme
         churned = (here["ended_on"] < end).astype(float)
         parts.append(here[[CUSTOMER, *titles]].assign(period=period.label, churned=churned))
     return pd.concat(parts, ignore_index=True).drop_duplicates([CUSTOMER, "period"], ignore_index=True)
-
-
-def _run(inputs: Inputs, plan: ir.Table) -> pd.DataFrame:
-    return inputs.store().run(plan)
 
 
 def _local(times: pd.Series[Any], zone: str) -> pd.Series[Any]:

@@ -128,12 +128,13 @@ def _effect(inputs: Inputs, model: DriverModel, plan: Experiment) -> pd.DataFram
     metric, zone = about.metrics[model.outcome], about.workspace.timezone
     until = _until(plan)
     periods = Period.range(plan.start[:7], f"{until:%Y-%m}")
-    rows = store.run(extracts.rows(
+    rows = bring.fetch(inputs, extracts.rows(
         metric, store.tables, periods, timezone=zone, columns={"at": metric.time}, kept=model.filter,
         touchpoints=about.touchpoints,
     )).dropna(subset="y")  # fmt: skip
     exposed = store.tables["exposures"]
-    arms = store.run(exposed.filter(exposed.experiment == plan.id).select("customer_id", "variant", "exposed_at"))
+    mine = exposed.filter(exposed.experiment == plan.id)
+    arms = bring.fetch(inputs, mine.select("customer_id", "variant", "exposed_at"))
     met = rows.merge(arms, on=bring.CUSTOMER)
     met = met[(met["at"] >= met["exposed_at"]) & (met["at"] < until)]
     control, *_, tried = plan.variants

@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxlib import results
-from cxlib.analysis import doors
-from cxlib.analysis.segments import door
+from cxlib.analysis import doors, hiding
 from cxlib.errors import UsageError
 from cxlib.measure import formulas
 from cxlib.measure.intervals import check_confidence
@@ -81,11 +80,17 @@ def grid(
     parts = [_people(cells, levels, confidence)]
     summed = worth or (value if pd.api.types.is_numeric_dtype(frame[value].dtype) else "")
     if summed:
-        parts.append(_worth(door.numbers_of(frame[summed], summed)[known], cells, levels, confidence))
+        parts.append(
+            _worth(doors.numbers(summed, frame[summed], infinite_missing=True)[known], cells, levels, confidence)
+        )
     if outcome:
-        parts.append(_outcome(outcome, door.numbers_of(frame[outcome], outcome)[known], cells, levels, confidence))
+        parts.append(
+            _outcome(
+                outcome, doors.numbers(outcome, frame[outcome], infinite_missing=True)[known], cells, levels, confidence
+            )
+        )
     rows = results.label(results.concat(parts), segment=f"{value}{BETWEEN}{loyalty}")
-    hidden = door.hide(rows, pd.Series(cells).value_counts().to_dict(), min_n)
+    hidden = hiding.hide(rows, pd.Series(cells).value_counts().to_dict(), min_n)
     lost = int((~known).sum())
     note = f"{lost} customers without {value} or {loyalty} are left out" if lost else ""
     return results.conform(hidden.assign(note=hidden["note"].where(hidden["note"] != "", note)))
@@ -97,7 +102,7 @@ def _cut(column: pd.Series, name: str, bins: int) -> tuple[list[str | None], lis
         found = [None if missing else str(level) for level, missing in zip(column, column.isna(), strict=True)]
         ordered = isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered
         return found, [str(level) for level in column.cat.categories] if ordered else sorted({x for x in found if x})
-    values = door.numbers_of(column, name)
+    values = doors.numbers(name, column, infinite_missing=True)
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) <= bins:
         return [None if np.isnan(x) else f"{x:g}" for x in values], [f"{x:g}" for x in distinct]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cxlib.analysis.segments.door import Numbers
 from cxlib.analysis.segments.valley import Assign, Fit
+from cxlib.measure.rows import Numbers
 
 Fitter = Callable[[Numbers, int, int], Assign]  # (rows, clusters, seed) -> what assigns rows
 

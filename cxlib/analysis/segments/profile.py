@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxlib import results
-from cxlib.analysis import doors
-from cxlib.analysis.segments import door
+from cxlib.analysis import doors, hiding
 from cxlib.errors import UsageError
 from cxlib.measure import differences, formulas
 from cxlib.measure.intervals import check_confidence
@@ -59,7 +58,7 @@ def sizes(labels: pd.Series, *, segment: str = "segment", confidence: float = 0.
     found = found.assign(
         metric="segment_share", segment=segment, level=count["level"].to_numpy(), comparison="share", note=notes
     )
-    return door.hide(results.conform(found), dict(zip(count["level"], inside, strict=True)), min_n)
+    return hiding.hide(results.conform(found), dict(zip(count["level"], inside, strict=True)), min_n)
 
 
 def profile(
@@ -117,7 +116,7 @@ def profile(
     where = names.to_numpy(dtype=object)
     parts = [_feature(name, numbers, where, confidence) for name, numbers in values.items()]
     rows = results.concat(parts)
-    rows = door.hide(results.label(rows, segment=segment), names.value_counts().to_dict(), min_n)
+    rows = hiding.hide(results.label(rows, segment=segment), names.value_counts().to_dict(), min_n)
     told = described(rows, words)
     ok = size["status"] == results.OK
     size = size.assign(note=[told.get(level, "") if good else note for level, good, note in

@@ -7,6 +7,8 @@ of doubles differ in their last digits from run to run, and a digit decides betw
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxlib.analysis import doors
-from cxlib.analysis.segments import door
 from cxlib.analysis.segments.groups import HIGH, LAST, LOW, MIDDLE, ONCE, RULES, limits
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _UNIT = 1_000_000
 _DAY = 86_400
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 MOST_BINS = 100
 
 
@@ -73,16 +75,28 @@ def rfm(
     way.
     """
     doors.table(orders, "the orders")
-    bins, end = door.check_whole("bins", bins, 2, MOST_BINS), door.last_moment(as_of)
-    door.check_columns(orders.columns, (customer, date, amount), "the orders")
+    bins, end = doors.whole("bins", bins, 2, MOST_BINS), _last_moment(as_of)
+    doors.require(orders.columns, (customer, date, amount), "the orders")
     if isinstance(orders, pd.DataFrame):
         return _scored(_summed(orders, end, customer, date, amount), bins)
     return _scored_there(_summed_there(orders, end, customer, date, amount), customer, bins)
 
 
+def _last_moment(as_of: Any) -> pd.Timestamp:
+    """Return the last moment that counts: a date is its whole day, a moment is itself; in UTC, without a zone.
+
+    Raises `UsageError` for what is neither.
+    """
+    given = as_of.strip() if isinstance(as_of, str) else as_of
+    day = isinstance(given, str) and _DATE.fullmatch(given) is not None
+    day = day or (isinstance(given, dt.date) and not isinstance(given, dt.datetime))
+    moment = doors.moment("as_of", given)
+    return (moment + pd.Timedelta(days=1) - pd.Timedelta(microseconds=1)) if day else moment
+
+
 def _summed(orders: pd.DataFrame, end: pd.Timestamp, customer: str, date: str, amount: str) -> pd.DataFrame:
     """Return last order, orders and millionths of each customer, in the order of their ids."""
-    when, paid = door.moments_of(orders[date], date), door.numbers_of(orders[amount], amount)
+    when, paid = doors.moments(date, orders[date]), doors.numbers(amount, orders[amount], infinite_missing=True)
     kept = (when.notna() & (when <= end) & orders[customer].notna()).to_numpy() & ~np.isnan(paid)
     rows = pd.DataFrame(
         {
