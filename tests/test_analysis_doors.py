@@ -23,22 +23,22 @@ def arrow(values: list[Any], kind: Any) -> pd.Series:
     return pd.Series(values, dtype=pd.ArrowDtype(kind))
 
 
-def refused(words: str, hint: str, ask: Any, *args: Any, **how: Any) -> None:
+def refusal(ask: Any, *args: Any, **how: Any) -> tuple[str, str]:
+    """Return what is said to who asks wrongly, and what to do."""
     with pytest.raises(UsageError) as caught:
         ask(*args, **how)
-    assert caught.value.message == words
-    assert caught.value.hint == hint
+    return caught.value.message, caught.value.hint
 
 
 class TestColumns:
     def test_all_that_is_wrong_is_told_at_once(self) -> None:
-        refused(
-            "the orders: no column 'amuont' (amount); did you mean 'amount'?; no column 'customer'; "
-            "several columns 'day'",
+        wanted = {"amount": "amuont", "customer": "customer", "date": "day"}
+        words = "no column 'amuont' (amount); did you mean 'amount'?; no column 'customer'; several columns 'day'"
+        have = ["amount", "day", "day"]
+        assert refusal(doors.require, have, wanted, "the orders") == (
+            f"the orders: {words}",
             "There are amount, day, day.",
-            doors.require, ["amount", "day", "day"],
-            {"amount": "amuont", "customer": "customer", "date": "day"}, "the orders",
-        )  # fmt: skip
+        )
 
     def test_what_is_there_passes(self) -> None:
         frame = pd.DataFrame({"a": [1], "b": [2], 3: [4]})
@@ -53,7 +53,7 @@ class TestColumns:
         assert caught.value.hint == f"There are {', '.join(f'c{place}' for place in range(20))}, .... Look again."
 
     def test_no_columns_at_all(self) -> None:
-        refused("the frame: no column 'x'", "There are no columns.", doors.require, [], ["x", "x"])
+        assert refusal(doors.require, [], ["x", "x"]) == ("the frame: no column 'x'", "There are no columns.")
 
     @given(st.lists(st.text(max_size=4), max_size=6), st.lists(st.text(max_size=4), max_size=6))
     def test_a_fault_for_each_name_that_is_not_there_just_once(self, have: list[str], wanted: list[str]) -> None:
@@ -122,7 +122,7 @@ class TestNumbers:
         ],
     )
     def test_refusals(self, values: Any, words: str) -> None:
-        refused(words, doors.WRITE_NUMBERS, doors.numbers, "x", values)
+        assert refusal(doors.numbers, "x", values) == (words, doors.WRITE_NUMBERS)
 
     def test_a_whole_number_beyond_doubles_is_infinite(self) -> None:
         with pytest.raises(UsageError, match="x is infinite in 1 row, the first 1000"):
@@ -134,11 +134,9 @@ class TestNumbers:
 
     def test_columns_of_a_frame_are_refused_all_at_once(self) -> None:
         frame = pd.DataFrame({"a": ["1", "b"], "b": [1.0, 2.0], "c": [np.inf, 1.0]})
-        refused(
-            "a is no number in 1 row, the first 'b'; c is infinite in 1 row, the first inf",
-            doors.WRITE_NUMBERS, doors.numbers_of, frame, list("abc"),
-        )  # fmt: skip
-        refused("the frame: no column 'd'", "There are a, b, c.", doors.numbers_of, frame, ["d", "a"])
+        words = "a is no number in 1 row, the first 'b'; c is infinite in 1 row, the first inf"
+        assert refusal(doors.numbers_of, frame, list("abc")) == (words, doors.WRITE_NUMBERS)
+        assert refusal(doors.numbers_of, frame, ["d", "a"]) == ("the frame: no column 'd'", "There are a, b, c.")
         found = doors.numbers_of(frame, ["b", "c"], infinite_missing=True)
         np.testing.assert_array_equal([found["b"], found["c"]], [[1, 2], [np.nan, 1]])
 
@@ -154,7 +152,7 @@ class TestNumbers:
     def test_whatever_comes_is_numbers_or_refused(self, values: list[Any]) -> None:
         found, fault = doors.tried("x", values)
         if fault:
-            refused(fault, doors.WRITE_NUMBERS, doors.numbers, "x", values)
+            assert refusal(doors.numbers, "x", values) == (fault, doors.WRITE_NUMBERS)
             return
         assert found.shape == (len(values),)
         assert not np.isinf(found).any()
@@ -205,17 +203,17 @@ class TestMoments:
     )
     def test_zones_are_brought_to_utc_or_refused(self, values: Any) -> None:
         assert doors.moments("day", values).tolist() == [MORNING, MORNING]
-        refused(
-            "day has a time zone", "Bring times to the reporting time zone and drop the zone.",
-            doors.moments, "day", values, zones=False,
-        )  # fmt: skip
+        assert refusal(doors.moments, "day", values, zones=False) == (
+            "day has a time zone",
+            "Bring times to the reporting time zone and drop the zone.",
+        )
 
     @pytest.mark.parametrize("values", [[20261031], [1.5, None], pd.array([1], dtype="Int64"), [True]])
     def test_numbers_are_no_dates(self, values: Any) -> None:
-        refused(
-            "day holds numbers, not dates", "Turn them into dates with their own format first.",
-            doors.moments, "day", values,
-        )  # fmt: skip
+        assert refusal(doors.moments, "day", values) == (
+            "day holds numbers, not dates",
+            "Turn them into dates with their own format first.",
+        )
 
     @pytest.mark.parametrize(
         ("values", "words"),
@@ -235,7 +233,7 @@ class TestMoments:
     )  # fmt: skip
     def test_refusals(self, values: Any, words: str) -> None:
         for zones in (True, False):
-            refused(words, doors.WRITE_DATES, doors.moments, "day", values, zones=zones)
+            assert refusal(doors.moments, "day", values, zones=zones) == (words, doors.WRITE_DATES)
 
     @given(st.lists(st.one_of(st.datetimes(), st.none()), max_size=9), st.data())
     def test_what_holds_them_does_not_matter(self, values: list[dt.datetime | None], data: st.DataObject) -> None:
@@ -263,7 +261,7 @@ class TestMoment:
 
     @pytest.mark.parametrize("value", [None, "", "soon", "today", 20261031, 1.5, True, pd.NaT, [1], "31/10/2026"])
     def test_none(self, value: Any) -> None:
-        refused(f"end {value!r} is no date", doors.WRITE_DATES, doors.moment, "end", value)
+        assert refusal(doors.moment, "end", value) == (f"end {value!r} is no date", doors.WRITE_DATES)
 
     def test_zones(self) -> None:
         given_ = MORNING.tz_localize("UTC").tz_convert("Asia/Tokyo")
@@ -279,7 +277,7 @@ class TestWhole:
 
     @pytest.mark.parametrize("value", [1, 11, 5.0, "5", True, None])
     def test_refusals(self, value: Any) -> None:
-        refused(f"bins {value!r} is no whole number from 2 to 10", "", doors.whole, "bins", value, 2, 10)
+        assert refusal(doors.whole, "bins", value, 2, 10) == (f"bins {value!r} is no whole number from 2 to 10", "")
 
 
 class TestWhatIsGiven:
