@@ -184,6 +184,8 @@ def test_three_views_on_one_scale() -> None:
     for at, words in (("", "in October 2026"), ("rolling 3", "over 3 months"), ("rolling 12", "over 12 months")):
         assert f"+{last[at]:.1f} {words}" in fig.finding
     assert "season" not in fig.finding
+    assert f"+{last[seasonal.ADJUSTED]:.1f} (" in fig.alt
+    assert "The season that is taken out is itself estimated." in _words(fig)
     assert fig.alt.count("interval") == 4
     lines = {str(line.get_linestyle()) for line in fig.axes[1].lines}
     assert {"-", "--"} <= lines  # not told apart by colour alone

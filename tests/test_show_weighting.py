@@ -76,6 +76,7 @@ def test_chance_is_not_called_a_difference() -> None:
     frame = results.conform(frame.assign(conf_high=frame["conf_high"].mask(own, 1.0)))
     assert any(
         one.startswith("That some customers are likelier to answer than others is not shown, as far as")
+        and ": R-indicator" in one
         for one in sentences(frame, METRICS)
     )
 

@@ -177,11 +177,9 @@ def _evenly(own: pd.DataFrame, segments: Mapping[str, Segment], form: Format) ->
         words = _CHANCE if row["conf_high"] >= 1 else words
         value, low, high = (form.number(row[name], 2) for name in ("estimate", "conf_low", "conf_high"))
         named = dict.fromkeys(own.loc[own["at"] == "partial", "segment"])
-        by = rows.listed(
-            [segments[name].title.lower() if name in segments else name.replace("_", " ") for name in named]
-        )
-        told = f"R-indicator {value} (likely {low} to {high}; 1 is perfectly even)"
-        found.append(f"{words}, as far as {by} tell{'s' * (len(named) == 1)}: {told}.")
+        by = [segments[name].title.lower() if name in segments else name.replace("_", " ") for name in named]
+        known = f", as far as {rows.listed(by)} tell{'s' * (len(by) == 1)}" if by else ""
+        found.append(f"{words}{known}: R-indicator {value} (likely {low} to {high}; 1 is perfectly even).")
     partial = own[own["at"] == "conditional partial"].sort_values(["estimate", "segment"], ascending=[False, True])
     for row in rows.records(partial[partial["conf_low"] > 0])[:1]:
         found += _range(level[level["segment"] == row["segment"]], str(row["segment"]), segments, form)
