@@ -14,7 +14,8 @@ from cxlib.analysis import value
 from cxlib.errors import UsageError
 from cxlib.show import canvas, style
 from cxlib.show.canvas import Chart
-from cxlib.show.money import link_effect, link_table, worth_chart
+from cxlib.show.money import link_effect, link_table
+from cxlib.show.worth import worth_chart, worth_table
 
 
 def words(fig: Chart) -> str:
@@ -137,15 +138,14 @@ class TestTable:
         assert "Nothing to show" in link_table(results.empty())
 
 
-class TestWorth:
-    def frame(self, rng: np.random.Generator, horizon: int = 12) -> pd.DataFrame:
-        panel_ = leavers(rng, 800)
-        return value.worth(
-            value.fit_link(panel_), value.fit_churn(panel_), customers=20_000, horizon=horizon, margin=0.4
-        )
+def worth(rng: np.random.Generator, horizon: int = 12) -> pd.DataFrame:
+    panel_ = leavers(rng, 800)
+    return value.worth(value.fit_link(panel_), value.fit_churn(panel_), customers=20_000, horizon=horizon, margin=0.4)
 
+
+class TestWorth:
     def test_the_sum_is_the_title(self, rng: np.random.Generator) -> None:
-        frame = self.frame(rng)
+        frame = worth(rng)
         fig = worth_chart(frame)
         assert "A point more for 20,000 customers over 12 periods" in fig.finding
         assert "stay longer" in words(fig)
@@ -163,18 +163,53 @@ class TestWorth:
         assert "Evidence: spend not shown, churned " in told
 
     def test_hollow_where_nothing_is_shown(self, rng: np.random.Generator) -> None:
-        frame = self.frame(rng).assign(p_value=0.4)
+        frame = worth(rng).assign(p_value=0.4)
         fig = worth_chart(frame)
         assert "no gain is shown" in fig.finding
         faces = {to_hex(patch.get_facecolor()) for patch in fig.axes[0].patches}
         assert faces == {style.PAPER}
 
     def test_a_part_that_is_not_there_yet(self, rng: np.random.Generator) -> None:
-        assert "from the second period on" in words(worth_chart(self.frame(rng, horizon=1)))
+        assert "from the second period on" in words(worth_chart(worth(rng, horizon=1)))
 
     def test_nothing(self) -> None:
         assert worth_chart(results.empty()).finding.startswith("Nothing to show")
         assert worth_chart(HELD).finding.startswith("Nothing to show")
+
+
+class TestWorthTable:
+    def test_the_sum_is_the_title(self, rng: np.random.Generator) -> None:
+        frame = worth(rng)
+        table = worth_table(frame)
+        assert "A point more for 20,000 customers over 12 periods" in table
+        for part in (f"€{frame['estimate'].iloc[-1]:,.0f}", "Stay longer", "Both", "to +€", ">shown<"):
+            assert part in table
+
+    def test_the_evidence_stands_beside_the_money(self, rng: np.random.Generator) -> None:
+        panel_ = leavers(rng, 500)
+        money = value.worth(value.fit_link(panel_), value.fit_churn(panel_), customers=100)
+        table = worth_table(results.concat([value.link(panel_), value.link_churn(panel_), money]))
+        assert "Evidence: spend not shown, churned " in table
+
+    def test_hollow_where_nothing_is_shown(self, rng: np.random.Generator) -> None:
+        table = worth_table(worth(rng).assign(p_value=0.4))
+        assert "no gain is shown" in table
+        assert table.count(">not shown<") == 3
+
+    def test_a_part_that_is_not_there_yet(self, rng: np.random.Generator) -> None:
+        table = worth_table(worth(rng, horizon=1))
+        assert "from the second period on" in table
+        assert "nan" not in table
+
+    def test_nothing(self) -> None:
+        assert "Nothing to show" in worth_table(results.empty())
+        assert "Nothing to show" in worth_table(HELD)
+
+    def test_text_is_escaped(self, rng: np.random.Generator) -> None:
+        frame = worth(rng)
+        table = worth_table(frame, titles={frame["level"].iloc[0]: "<b>more"})
+        assert "<b>more" not in table
+        assert "&lt;b&gt;more" in table
 
 
 def _factor(fig: Chart, frame: pd.DataFrame) -> float:

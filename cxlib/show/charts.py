@@ -18,7 +18,7 @@ from cxlib.show.levels import interval_bars
 from cxlib.show.lifetime import worth_by_group
 from cxlib.show.loyalty import retention
 from cxlib.show.migration import flows
-from cxlib.show.money import link_effect, worth_chart
+from cxlib.show.money import link_effect
 from cxlib.show.overtime import over_time
 from cxlib.show.partner_funnel import partner_funnel
 from cxlib.show.partners import partner_league
@@ -33,6 +33,7 @@ from cxlib.show.transfers import brand_transfer
 from cxlib.show.trends import small_multiples
 from cxlib.show.value import predicted_by_class, predicted_over_time, purchases_by_month
 from cxlib.show.waterfall import waterfall
+from cxlib.show.worth import worth_chart
 
 __all__ = [
     "Chart", "alt_text", "brand_transfer", "by_delay", "cause_tree", "cluster_stability", "driver_effects",

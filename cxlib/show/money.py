@@ -1,4 +1,4 @@
-"""What is a point of satisfaction worth? The link with its checks, and the money that it comes to."""
+"""What is a point of satisfaction worth? The link with its checks; `worth` shows the money that it comes to."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from cxlib.analysis.value.link_evidence import (
     UNKNOWN,
     UNTESTED,
     evidence,
-    linked,
     one_link,
 )
-from cxlib.analysis.value.link_money import BOTH, LONGER, MORE
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.drivers import capital
@@ -33,7 +31,6 @@ from cxlib.show.markup import Cell, Html
 
 _LEFT, _RIGHT, _TOP, _LINE = 3.35, 6.75, 0.25, 0.46  # inches
 _READ = "Dot: how much more goes with {}, line: interval. The checks beneath should lie on 0."
-_READ_WORTH = "Bar: money that goes with {} of satisfaction, line: interval; hollow: not shown."
 _SAID = {
     HELD: "follows {more} of {satisfaction}; {checks} nothing else",
     UNTESTED: "follows {more} of {satisfaction}; no check could have found anything else behind it",
@@ -73,9 +70,9 @@ def link_effect(
         return nothing(rows.why_not(frame, "the frame holds no link"), finding)
     form, names = formatting(currency, locale), titles or {}
     if missing_words(lines[0]):
-        told = f"{capital(_called(lines[0]['metric'], names))}: {lines[0]['note'] or missing_words(lines[0])}"
+        told = f"{capital(called(lines[0]['metric'], names))}: {lines[0]['note'] or missing_words(lines[0])}"
         return nothing(told, finding)
-    about = f"{_READ.format(_more(lines[0]))}{_moving(lines, names)}{_alike(lines[0])}"
+    about = f"{_READ.format(more(lines[0]))}{_moving(lines, names)}{_alike(lines[0])}"
     sheet = Sheet(finding or _finding(frame, lines, names, units or {}, form), about, len(lines) * _LINE + _TOP + 0.5)
     axes = sheet.axes(_LEFT, _TOP, _RIGHT - _LEFT, len(lines) * _LINE, label="link")
     _draw(sheet, axes, lines, names, form)
@@ -110,12 +107,12 @@ def link_table(
     cleaned = rows.records(frame[clean])
     everything = [*lines, *cleaned]
     columns: dict[str, list[Cell]] = {
-        f"{_more(lines[0]).capitalize()} goes with": [_cell(row, "percent", form) for row in everything],
+        f"{more(lines[0]).capitalize()} goes with": [_cell(row, "percent", form) for row in everything],
         "In all": [_amount_cell(row, amounts, units or {}, form) for row in everything],
         "n": [markup.n_cell(row, form) for row in everything],
     }
     keys = [(_words(row, place, names),) for place, row in enumerate(lines)]
-    keys += [(f"{_called(row['metric'], names)}, noise of single answers taken out",) for row in cleaned]
+    keys += [(f"{called(row['metric'], names)}, noise of single answers taken out",) for row in cleaned]
     methods = dict.fromkeys(f"{row['metric']}: {row['method']}" for row in everything if row["method"])
     notes = dict.fromkeys(f"{row['metric']}: {row['note']}" for row in everything if row["note"])
     told = [escape(f"{words}.") for words in (*methods, *notes)]
@@ -123,56 +120,19 @@ def link_table(
     return markup.figure(heading, markup.table(columns, ["What"], keys), told, _why(frame, lines, names))
 
 
-@themed
-def worth_chart(
-    frame: pd.DataFrame,
-    *,
-    titles: Mapping[str, str] | None = None,
-    finding: str | None = None,
-    currency: str | None = None,
-    locale: str | None = None,
-) -> Chart:
-    """One bar each for spending more, staying longer, and both: what a point more would bring, with intervals.
-
-    Parameters
-    ----------
-    frame
-        Result frame of `value.worth`; links beside it are told with their evidence.
-    titles
-        Level -> how it is called.
-    finding, currency, locale
-        As in `small_multiples`.
-    """
-    mine = rows.records(frame[(frame["comparison"] == "difference") & frame["level"].isin([MORE, LONGER, BOTH])])
-    if not mine or all(missing_words(row) for row in mine):
-        return nothing(rows.why_not(frame, "the frame holds no money"), finding)
-    form, names = formatting(currency, locale), titles or {}
-    about = mine[0]["method"].partition(", ")[2]
-    grades = [f"{_called(name, names)} {evidence(frame, outcome=name).grade}" for name in linked(frame)]
-    proof = f" Evidence: {', '.join(grades)}." if grades else ""
-    sheet = Sheet(
-        finding or _worth_finding(mine, about, form),
-        f"{_READ_WORTH.format(_more(mine[0]))} {about}.{proof}",
-        len(mine) * _LINE + _TOP + 0.45,
-    )
-    axes = sheet.axes(2.2, 0.05, 4.6, len(mine) * _LINE, label="worth")
-    _bars(sheet, axes, mine, names, form)
-    told = [f"{_called(row['level'], names)}: {_told(row, 'money', form)}" for row in mine]
-    return sheet.done(f"{sheet.figure.finding}. {about}.{proof} Bars with intervals. {'. '.join(told)}.")
-
-
-def _more(row: rows.Row) -> str:
+def more(row: rows.Row) -> str:
     """Return `a point more` for an effect against a point less."""
     return f"{row['against'].removesuffix('less')}more"
 
 
-def _called(name: str, names: Mapping[str, str]) -> str:
+def called(name: str, names: Mapping[str, str]) -> str:
+    """Return how a column is called: by its title, else by its name in words."""
     return names.get(name, plain(name))
 
 
 def _words(row: rows.Row, place: int, names: Mapping[str, str]) -> str:
     """Return what a row is about."""
-    name = _called(row["metric"], names)
+    name = called(row["metric"], names)
     if place == 0:
         return f"{name} in the period after"
     return f"{name} in the period before" if float(row["at"]) < 0 else f"{name}, which it cannot touch"
@@ -182,13 +142,13 @@ def _finding(
     frame: pd.DataFrame, lines: Sequence[rows.Row], names: Mapping[str, str], units: Mapping[str, str], form: Format
 ) -> str:
     """Say what goes with a point more and how far it may be called an effect."""
-    lead, satisfaction = lines[0], _called(lines[0]["level"], names)
-    name = capital(_called(lead["metric"], names))
+    lead, satisfaction = lines[0], called(lines[0]["level"], names)
+    name = capital(called(lead["metric"], names))
     grade = evidence(frame, outcome=lead["metric"]).grade
     if grade in (UNKNOWN, NOT_SHOWN):
         what = lead["note"] if grade == UNKNOWN else "no link is shown"
         ends = "" if missing_words(lead) else form.interval(lead["conf_low"], lead["conf_high"], "percent", change=True)
-        limits = f" ({_more(lead)}: {ends.removesuffix(' pp')} %)" if ends else ""
+        limits = f" ({more(lead)}: {ends.removesuffix(' pp')} %)" if ends else ""
         return f"{name} and {satisfaction}: {what}{limits}"
     amount = next(
         row for row in rows.records(frame) if row["metric"] == lead["metric"] and row["comparison"] == "difference"
@@ -197,9 +157,9 @@ def _finding(
     size = f"{name} {form.change(lead['estimate'], 'percent').removesuffix(' pp')} %"
     each = form.change(amount["estimate"], unit)
     limits = form.interval(amount["conf_low"], amount["conf_high"], unit, change=True)
-    quiet = sum(not missing_words(row) and not _shown(row) and not _blind(row, lead) for row in lines[1:])
+    quiet = sum(not missing_words(row) and not is_shown(row) and not _blind(row, lead) for row in lines[1:])
     checks = "one check found" if quiet == 1 else f"{quiet} checks found"
-    said = _SAID[grade].format(more=_more(lead), satisfaction=satisfaction, checks=checks)
+    said = _SAID[grade].format(more=more(lead), satisfaction=satisfaction, checks=checks)
     alike = " among customers alike in what is known of them" if HAZARD in lead["method"] else ""
     return f"{size} ({each} a period, {limits}){alike} {said}"
 
@@ -225,7 +185,7 @@ def _blind(row: rows.Row, lead: rows.Row) -> bool:
 
 
 def _finds(row: rows.Row) -> bool:
-    return not missing_words(row) and _shown(row)
+    return not missing_words(row) and is_shown(row)
 
 
 def _alike(lead: rows.Row) -> str:
@@ -233,7 +193,7 @@ def _alike(lead: rows.Row) -> str:
     return " Compared are customers who are alike in what is known of them." if HAZARD in lead["method"] else ""
 
 
-def _told(row: rows.Row, unit: str, form: Format) -> str:
+def effect_told(row: rows.Row, unit: str, form: Format) -> str:
     """Return an effect with its interval in words."""
     words = missing_words(row)
     if words:
@@ -268,71 +228,33 @@ def _draw(sheet: Sheet, axes: Axes, lines: Sequence[rows.Row], names: Mapping[st
         sheet.text(_RIGHT + 0.15, middle - 0.16, f"{value} %", weight="bold")
         limits = form.interval(row["conf_low"], row["conf_high"], "percent", change=True).removesuffix(" pp")
         sheet.text(_RIGHT + 0.15, middle + 0.01, f"{limits} %", size=7.5, color=style.GREY)
-        sheet.text(_RIGHT + 1.75, middle - 0.08, wrap(_judged(row, place), 1.2, 7.5, lines=2), size=7.5)
-    axes.set_xlabel(f"{_called(lines[0]['metric'], names)} for {_more(lines[0])}, percent more or less", fontsize=8)
+        sheet.text(_RIGHT + 1.75, middle - 0.08, wrap(judged(row, place), 1.2, 7.5, lines=2), size=7.5)
+    axes.set_xlabel(f"{called(lines[0]['metric'], names)} for {more(lines[0])}, percent more or less", fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(Ticks(form))
 
 
-def _shown(row: rows.Row) -> bool:
+def is_shown(row: rows.Row) -> bool:
+    """Tell whether an effect is shown: by its verdict, where it has none by its p-value."""
     return bool(row["p_value"] < 0.05) if not row["verdict"] else bool(row["verdict"] == "moved")
 
 
-def _judged(row: rows.Row, place: int) -> str:
+def judged(row: rows.Row, place: int) -> str:
     """Return what a row says, in two words."""
     if place == 0:
-        return "shown" if _shown(row) else "not shown"
-    return "finds something" if _shown(row) else "finds nothing"
+        return "shown" if is_shown(row) else "not shown"
+    return "finds something" if is_shown(row) else "finds nothing"
 
 
 def _mark(axes: Axes, place: int, row: rows.Row) -> None:
     """Draw one dot with its interval: the effect filled, a check that finds nothing hollow."""
-    shown = _shown(row)
+    shown = is_shown(row)
     colour = style.BLUE if place == 0 else style.ORANGE if shown else style.GREY
     face = colour if shown else style.PAPER
     axes.hlines(place, 100 * row["conf_low"], 100 * row["conf_high"], color=colour, linewidth=2.2)
     axes.plot(
         100 * row["estimate"], place, "o" if place == 0 else "s", color=colour, markerfacecolor=face, markersize=7.5
     )
-
-
-def _bars(sheet: Sheet, axes: Axes, mine: Sequence[rows.Row], names: Mapping[str, str], form: Format) -> None:
-    """Draw the bars of `worth_chart`."""
-    known = [row for row in mine if not missing_words(row)]
-    ends = [abs(row[end]) for row in known for end in ("conf_low", "conf_high")]
-    name, factor = form.axis("money", max(ends))
-    axes.set(ylim=(len(mine) - 0.5, -0.5), yticks=[])
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="x")
-    axes.set_axisbelow(True)
-    axes.axvline(0, color=style.INK, linewidth=1)
-    for place, row in enumerate(mine):
-        middle = 0.05 + (place + 0.5) * _LINE
-        strong = "bold" if row["level"] == "both" else "normal"
-        sheet.text(0, middle - 0.08, wrap(_called(row["level"], names), 2.0, SMALL, lines=1), weight=strong)
-        if missing_words(row):
-            sheet.text(6.95, middle - 0.08, wrap(row["note"] or missing_words(row), 2.6, 7.5, lines=2), size=7.5)
-            continue
-        shown = _shown(row)
-        face, edge = (style.BLUE, style.BLUE) if shown else (style.PAPER, style.GREY)
-        axes.barh(place, row["estimate"] * factor, 0.5, color=face, edgecolor=edge)
-        for colour, width in (*[(style.PAPER, 3.2)] * shown, (style.INK, 1.2)):
-            axes.hlines(place, row["conf_low"] * factor, row["conf_high"] * factor, color=colour, linewidth=width)
-        sheet.text(6.95, middle - 0.16, form.change(row["estimate"], "money"), weight="bold")
-        limits = form.interval(row["conf_low"], row["conf_high"], "money", change=True)
-        sheet.text(6.95, middle + 0.01, limits, size=7.5, color=style.GREY)
-    axes.set_xlabel(f"money, {name}", fontsize=8)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(Ticks(form))
-
-
-def _worth_finding(mine: Sequence[rows.Row], about: str, form: Format) -> str:
-    """Say what a point more comes to."""
-    last = next(row for row in reversed(mine) if not missing_words(row))
-    limits = form.interval(last["conf_low"], last["conf_high"], "money", change=True)
-    if not _shown(last):
-        return f"{_more(last).capitalize()} for {about}: no gain is shown ({limits})"
-    return f"{_more(last).capitalize()} for {about} goes with {form.change(last['estimate'], 'money')} ({limits})"
 
 
 def _amount_cell(
@@ -359,8 +281,8 @@ def _cell(row: rows.Row, unit: str, form: Format) -> Cell:
 def _alt(finding: str, lines: Sequence[rows.Row], names: Mapping[str, str], form: Format) -> str:
     """Return the chart in words."""
     told = [
-        f"{_words(row, place, names)}: {_told(row, 'percent', form)}"
-        + ("" if missing_words(row) else f", {_judged(row, place)}")
+        f"{_words(row, place, names)}: {effect_told(row, 'percent', form)}"
+        + ("" if missing_words(row) else f", {judged(row, place)}")
         for place, row in enumerate(lines)
     ]
-    return f"{finding}. Dots with intervals, for {_more(lines[0])}. {'. '.join(told)}."
+    return f"{finding}. Dots with intervals, for {more(lines[0])}. {'. '.join(told)}."

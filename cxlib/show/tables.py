@@ -32,12 +32,13 @@ from cxlib.show.sparkline import sparkline
 from cxlib.show.standing import standing_table
 from cxlib.show.transfers import brand_transfer_table
 from cxlib.show.weighting import weighting
+from cxlib.show.worth import worth_table
 
 __all__ = [
     "brand_transfer_table", "cause_table", "changes", "churn_table", "definitions", "driver_table", "freshness",
     "hazard_table", "importance_compared_table", "levels", "link_table", "partner_league_table", "profile_table",
     "repeat_table", "said_and_did_table", "scorecard", "standing_table", "survey_audit", "survival_table",
-    "touchpoints", "transitions_table", "value_checks_table", "weighting",
+    "touchpoints", "transitions_table", "value_checks_table", "weighting", "worth_table",
 ]  # fmt: skip
 
 _NOT_PLACED = "not placed"
