@@ -108,7 +108,8 @@ def crossed(inputs: Inputs, metric: Metric, months: int) -> pd.DataFrame:
             raise Undefined(f"nobody answered {metric.id} in {months} months")
         return segments.grid(table, "value", "loyalty", **bring.how(inputs))
 
-    return inputs.answer("value_and_loyalty", [metric.model_dump_json(), str(months), *bring.limits(inputs)], make)
+    parts = [inputs.context.definition_of(metric), str(months), *bring.limits(inputs)]
+    return inputs.answer("value_and_loyalty", parts, make)
 
 
 def _scored(inputs: Inputs, period: Period, bins: int) -> pd.DataFrame:

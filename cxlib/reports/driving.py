@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxlib import params as parameters
 from cxlib import results
 from cxlib.measure.plans import Undefined
-from cxlib.params.models import DriverModel, Experiment, Metric
+from cxlib.params.models import DriverModel, Experiment
 from cxlib.periods import Period
 from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
@@ -52,6 +51,7 @@ def evidence(inputs: Inputs, model: DriverModel, months: int, seed: int) -> pd.D
 
     parts = [*_key(inputs, model), str(months), str(seed)]
     parts += [theme.model_dump_json() for theme in inputs.context.themes.values()]
+    parts += [plan.model_dump_json() for plan in _plans(inputs, model).values()]
     return inputs.answer("driver_evidence", parts, make)
 
 
@@ -105,12 +105,17 @@ def _stated(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.Dat
 def _tried(inputs: Inputs, model: DriverModel) -> pd.DataFrame | None:
     """Return what experiments that are over by the end of the period did to the outcome, by the driver they changed."""
     own, parts = bring.own(inputs), []
-    for driver in model.drivers.values():
-        plan = inputs.context.experiments.get(driver.experiment)
-        if plan is not None and _until(plan) <= pd.Timestamp(own.next_day) and "exposures" in inputs.store().tables:
+    for title, plan in _plans(inputs, model).items():
+        if _until(plan) <= pd.Timestamp(own.next_day) and "exposures" in inputs.store().tables:
             effect = _effect(inputs, model, plan)
-            parts += [] if effect is None else [results.label(effect, level=driver.title)]
+            parts += [] if effect is None else [results.label(effect, level=title)]
     return results.concat(parts) if parts else None
+
+
+def _plans(inputs: Inputs, model: DriverModel) -> dict[str, Experiment]:
+    """Return the experiments of a model's drivers, by the driver's title."""
+    known = inputs.context.experiments
+    return {driver.title: known[driver.experiment] for driver in model.drivers.values() if driver.experiment in known}
 
 
 def _until(plan: Experiment) -> pd.Timestamp:
@@ -179,6 +184,6 @@ def _how(inputs: Inputs, seed: int) -> dict[str, Any]:
 def _key(inputs: Inputs, model: DriverModel) -> list[str]:
     """Return all that makes another answer beside the words of the question."""
     about = inputs.context
-    metric: Metric = about.metrics[model.outcome]
+    outcome = about.definition_of(about.metrics[model.outcome])
     segments = [about.segments[name].model_dump_json() for name in model.segments]
-    return [model.model_dump_json(), parameters.definition_hash(metric), *bring.limits(inputs), *segments]
+    return [model.model_dump_json(), outcome, *bring.limits(inputs), *segments]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxlib import params as parameters
 from cxlib import results
 from cxlib.measure.plans import Undefined
 from cxlib.params.models import Metric, Part, Segment
@@ -48,7 +47,8 @@ def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments:
         return _brief(results.concat(parts)).assign(segment=by.id)
 
     mixed = [segment.model_dump_json() for segment in (by, *segments)]
-    parts = [parameters.definition_hash(metric), *mixed, str(months), str(seed), str(intended), *bring.limits(inputs)]
+    parts = [inputs.context.definition_of(metric), *mixed, str(months), str(seed), str(intended)]
+    parts += bring.limits(inputs)
     return inputs.answer("partners", parts, make)
 
 

@@ -128,7 +128,8 @@ def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segme
         )
         return results.concat([*links, total])
 
-    parts = [metric.model_dump_json(), str(months), *(s.model_dump_json() for s in segments), *_key(inputs)]
+    parts = [inputs.context.definition_of(metric), str(months), *(s.model_dump_json() for s in segments)]
+    parts += _key(inputs)
     return inputs.answer("worth_of_a_point", parts, make)
 
 
