@@ -192,6 +192,35 @@ def test_silence_is_no_loyalty(at_demo: Path) -> None:
     assert "begins before" in cx.open_run("2023-Q4").churn()["note"].item()
 
 
+def _of_the_gone(moves: pd.DataFrame) -> set[str]:
+    """Return the statuses of the shares of those gone; others are told in any case."""
+    shares = moves[moves["metric"] == "transition"]
+    gone = shares["against"] == "gone"
+    assert (shares.loc[~gone, "status"] == results.OK).any()
+    return set(shares.loc[gone, "status"])
+
+
+def test_a_stray_early_end_does_not_make_silence_loyalty(at_demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends are recorded from November 2023 on; one of 2015, typed in by hand, does not say that nobody left between."""
+    stray = pd.DataFrame({"customer_id": ["stray"], "started_on": ["2014-02-01"], "ended_on": ["2015-03-03"]})
+    joined = bring.joined
+    monkeypatch.setattr(bring, "joined", lambda found: joined(pd.concat([found.astype(object), stray])))
+    run = cx.open_run("2023-12")
+    assert set(run.churn()["status"]) == {results.OK}
+    assert "begins before ends of subscriptions were recorded" in cx.open_run("2023-Q4").churn()["note"].item()
+    assert _of_the_gone(run.migration("plan", against="2023-06")) == {results.UNDEFINED}
+
+
+def test_what_the_workspace_says_of_its_ends_holds_for_churn_and_moves(at_demo: Path) -> None:
+    run = cx.open_run("2026-05")
+    assert set(run.churn()["status"]) == {results.OK}
+    assert results.UNDEFINED not in _of_the_gone(run.migration("plan", against="previous"))
+    workspace = run.context.workspace.model_copy(update={"ends_recorded_since": "2026-06-01"})
+    run._inputs.context = run.context.model_copy(update={"workspace": workspace})
+    assert "begins before ends of subscriptions were recorded" in run.churn()["note"].item()
+    assert _of_the_gone(run.migration("plan", against="previous")) == {results.UNDEFINED}
+
+
 @pytest.mark.parametrize(("label", "many"), [("2026-W40", 14), ("2026-Q3", 1), ("2026-10", 3)])
 def test_months_are_months_whatever_the_period(label: str, many: int) -> None:
     found = bring.reach(cx.Period.parse(label), 3)

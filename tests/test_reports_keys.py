@@ -18,6 +18,8 @@ EXPERIMENT = "proactive_delivery_updates"  # of the driver "late" of the model "
 Question = Callable[[Run], object]
 
 ENDS: dict[str, Question] = {
+    "churn": lambda run: run.churn(),
+    "migration": lambda run: run.migration("plan"),
     "retention": lambda run: run.retention(),
     "survival": lambda run: run.survival("plan"),
     "hazard_ratios": lambda run: run.hazard_ratios(),

@@ -85,7 +85,7 @@ def moved(inputs: Inputs, segment: Segment | None, against: Period, bins: int) -
         return results.label(results.concat([moves, tests]), segment=name, at=against.label)
 
     words = segment.model_dump_json() if segment else f"{RFM} {bins}"
-    return inputs.answer("migration", [words, against.label, *bring.limits(inputs)], make)
+    return inputs.answer("migration", [words, against.label, *bring.limits_of_ends(inputs)], make)
 
 
 def crossed(inputs: Inputs, metric: Metric, months: int) -> pd.DataFrame:
@@ -136,10 +136,10 @@ def _known(inputs: Inputs, segment: Segment, period: Period) -> bool:
 
 
 def _without_gone(inputs: Inputs, moves: pd.DataFrame, against: Period) -> pd.DataFrame:
-    """Take out who left where the workspace cannot tell: without ends of subscriptions from the start on."""
+    """Take out who left where the workspace cannot tell: without ends of subscriptions recorded from then on."""
     if "subscriptions" in inputs.store().tables:
-        ends = bring.spells(inputs)["ended_on"]
-        if ends.notna().any() and pd.Timestamp(against.next_day) >= ends.min().to_period("M").start_time:
+        recorded = bring.since_when(inputs, bring.spells(inputs)["ended_on"])
+        if recorded is not None and pd.Timestamp(against.next_day) >= recorded:
             return moves
     left = (moves["metric"] == "transition") & (moves["against"] == "gone")
     note = "this workspace does not tell who left since then"

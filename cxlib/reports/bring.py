@@ -38,6 +38,11 @@ def limits(inputs: Inputs) -> list[str]:
     return [f"{name} {value}" for name, value in how(inputs).items()]
 
 
+def limits_of_ends(inputs: Inputs) -> list[str]:
+    """Return the words of an answer's key that hangs on `since_when`, too."""
+    return [*limits(inputs), f"ends recorded since {inputs.context.workspace.ends_recorded_since}"]
+
+
 def reach(period: Period, months: int) -> list[Period]:
     """Return the periods of one kind that end with a period and reach back over so many months."""
     per = {"week": 12 / 52.1775, "month": 1, "quarter": 3}[period.kind]

@@ -23,11 +23,12 @@ def left(inputs: Inputs) -> pd.DataFrame:
         from cxlib.analysis import loyalty
 
         own, spells = bring.own(inputs), _recorded(inputs)
-        if pd.Timestamp(own.first_day) < spells["ended_on"].min().to_period("M").start_time:
-            raise Undefined("this period begins before the first subscription that is known to have ended")
+        recorded = bring.since_when(inputs, spells["ended_on"])
+        if recorded is None or pd.Timestamp(own.first_day) < recorded:
+            raise Undefined("this period begins before ends of subscriptions were recorded")
         return loyalty.churn(spells, own.first_day, own.next_day, **bring.how(inputs))
 
-    return inputs.answer("churn", bring.limits(inputs), make)
+    return inputs.answer("churn", bring.limits_of_ends(inputs), make)
 
 
 def kept(inputs: Inputs, cohorts: int, kind: str) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def kept(inputs: Inputs, cohorts: int, kind: str) -> pd.DataFrame:
         unit = own.kind if own.kind in ("month", "quarter", "week") else "month"
         return loyalty.retention_triangle(spells, own.next_day, since=since, unit=unit, kind=kind, **bring.how(inputs))
 
-    return inputs.answer("retention", [str(cohorts), kind, *_limits(inputs)], make)
+    return inputs.answer("retention", [str(cohorts), kind, *bring.limits_of_ends(inputs)], make)
 
 
 def survived(inputs: Inputs, by: Segment | None, horizon: float) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def survived(inputs: Inputs, by: Segment | None, horizon: float) -> pd.DataFrame
             parts.append(tested)
         return _named(_since(inputs, results.concat(parts)), by)
 
-    return inputs.answer("survival", [_words(by), f"{horizon:g}", *_limits(inputs)], make)
+    return inputs.answer("survival", [_words(by), f"{horizon:g}", *bring.limits_of_ends(inputs)], make)
 
 
 def hazards(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
@@ -80,7 +81,7 @@ def hazards(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
         ratios = fit.ratios(how["confidence"], how["min_n"])
         return results.concat([ratios, loyalty.proportional_hazards(fit, confidence=how["confidence"])])
 
-    return inputs.answer("hazard_ratio", [*map(_words, segments), *_limits(inputs)], make)
+    return inputs.answer("hazard_ratio", [*map(_words, segments), *bring.limits_of_ends(inputs)], make)
 
 
 def reasons(inputs: Inputs, horizon: float) -> pd.DataFrame:
@@ -97,7 +98,7 @@ def reasons(inputs: Inputs, horizon: float) -> pd.DataFrame:
             horizon=horizon, entry=spells["watched"], **bring.how(inputs),
         )  # fmt: skip
 
-    return inputs.answer("reasons", [f"{horizon:g}", *_limits(inputs)], make)
+    return inputs.answer("reasons", [f"{horizon:g}", *bring.limits_of_ends(inputs)], make)
 
 
 def done(inputs: Inputs, metric: Metric, months: int, days: int) -> pd.DataFrame:
@@ -171,11 +172,6 @@ def _since(inputs: Inputs, found: pd.DataFrame) -> pd.DataFrame:
 def _named(found: pd.DataFrame, by: Segment | None) -> pd.DataFrame:
     """Name the dimension by the segment's id."""
     return results.conform(found.assign(segment=found["segment"].replace({by.title: by.id}))) if by else found
-
-
-def _limits(inputs: Inputs) -> list[str]:
-    """Return what the workspace says of all that hangs on when ends began to be recorded, as words of a key."""
-    return [*bring.limits(inputs), f"ends recorded since {inputs.context.workspace.ends_recorded_since}"]
 
 
 def _words(segment: Segment | None) -> str:
