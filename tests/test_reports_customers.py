@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,6 +220,31 @@ def test_what_the_workspace_says_of_its_ends_holds_for_churn_and_moves(at_demo: 
     run._inputs.context = run.context.model_copy(update={"workspace": workspace})
     assert "begins before ends of subscriptions were recorded" in run.churn()["note"].item()
     assert _of_the_gone(run.migration("plan", against="previous")) == {results.UNDEFINED}
+
+
+BROUGHT: dict[str, tuple[Callable[[Run], pd.DataFrame], dict[str, int]]] = {
+    "survival": (lambda run: run.survival("plan"), {"spells": 1}),
+}
+
+
+@pytest.mark.parametrize("question", BROUGHT)
+def test_what_an_answer_needs_is_brought_once(at_demo: Path, monkeypatch: pytest.MonkeyPatch, question: str) -> None:
+    ask, expected = BROUGHT[question]
+    brought: Counter[str] = Counter()
+
+    def counting(name: str) -> Callable[..., pd.DataFrame]:
+        bring_it = getattr(bring, name)
+
+        def count(*given: object) -> pd.DataFrame:
+            brought[name] += 1
+            return bring_it(*given)
+
+        return count
+
+    for name in ("spells", "levels", "orders"):
+        monkeypatch.setattr(bring, name, counting(name))
+    assert (ask(cx.open_run(PERIOD))["status"] == results.OK).any()
+    assert brought == expected
 
 
 @pytest.mark.parametrize(("label", "many"), [("2026-W40", 14), ("2026-Q3", 1), ("2026-10", 3)])

@@ -53,7 +53,8 @@ def survived(inputs: Inputs, by: Segment | None, horizon: float) -> pd.DataFrame
     def make() -> pd.DataFrame:
         from cxlib.analysis import loyalty
 
-        spells, how = _watched(inputs, [by] if by else []), bring.how(inputs)
+        known, how = _recorded(inputs, [by] if by else []), bring.how(inputs)
+        spells = _watched(known)
         times = [float(t) for t in range(int(horizon) + 1)]
         group = spells[by.title] if by else None
         who: dict[str, Any] = {"by": group, "entry": spells["watched"]}
@@ -64,7 +65,7 @@ def survived(inputs: Inputs, by: Segment | None, horizon: float) -> pd.DataFrame
                 spells["months"], spells["ended"], group, entry=spells["watched"], min_n=how["min_n"]
             )
             parts.append(tested)
-        return _named(_since(inputs, results.concat(parts)), by)
+        return _named(_since(inputs, results.concat(parts), known["ended_on"]), by)
 
     return inputs.answer("survival", [_words(by), f"{horizon:g}", *bring.limits_of_ends(inputs)], make)
 
@@ -75,7 +76,7 @@ def hazards(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
     def make() -> pd.DataFrame:
         from cxlib.analysis import loyalty
 
-        spells, titles = _watched(inputs, segments), [segment.title for segment in segments]
+        spells, titles = _watched(_recorded(inputs, segments)), [segment.title for segment in segments]
         how = bring.how(inputs)
         fit = loyalty.cox(spells, "months", "ended", titles, entry="watched", cluster=bring.CUSTOMER)
         ratios = fit.ratios(how["confidence"], how["min_n"])
@@ -90,7 +91,7 @@ def reasons(inputs: Inputs, horizon: float) -> pd.DataFrame:
     def make() -> pd.DataFrame:
         from cxlib.analysis import loyalty
 
-        spells = _watched(inputs, [])
+        spells = _watched(_recorded(inputs))
         if not (spells["end_reason"].dropna() != "not told").any():
             raise Undefined("this workspace does not tell why customers leave")
         return loyalty.competing_reasons(
@@ -138,31 +139,24 @@ def again(inputs: Inputs, windows: Sequence[int], by: Segment | None) -> pd.Data
     return inputs.answer("repeat_purchase", [_words(by), *map(str, windows), *bring.limits(inputs)], make)
 
 
-def _spells(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
-    """Return subscriptions; `Undefined` where there are none, or nobody was seen to leave."""
+def _recorded(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
+    """Return spells of subscribing; `Undefined` where there are none, or none has ended: silence is no loyalty."""
     found = bring.spells(inputs, segments)
     if found.empty:
         raise Undefined("nobody has subscribed by the end of this period")
-    return found
-
-
-def _recorded(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
-    """Return subscriptions; `Undefined` where none has ended: silence is no loyalty."""
-    found = _spells(inputs, segments)
     if not found["ended"].any():
         raise Undefined("no subscription is known to have ended by the end of this period")
     return found
 
 
-def _watched(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
-    """Return the subscriptions that anybody could be seen to end: not those that were over before records began."""
-    found = _recorded(inputs, segments)
-    return found[found["months"] > found["watched"]].reset_index(drop=True)
+def _watched(known: pd.DataFrame) -> pd.DataFrame:
+    """Return the spells that anybody could be seen to end: not those that were over before records began."""
+    return known[known["months"] > known["watched"]].reset_index(drop=True)
 
 
-def _since(inputs: Inputs, found: pd.DataFrame) -> pd.DataFrame:
+def _since(inputs: Inputs, found: pd.DataFrame, ends: pd.Series[Any]) -> pd.DataFrame:
     """Say in the method since when ends are recorded: subscriptions from before count from then on."""
-    when = bring.since_when(inputs, bring.spells(inputs)["ended_on"])
+    when = bring.since_when(inputs, ends)
     words = f"{when:%Y-%m-%d}" if when is not None else "never"
     return found.assign(
         method=found["method"].where(found["method"] == "", found["method"] + f", ends known from {words}")
