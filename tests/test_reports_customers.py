@@ -224,6 +224,8 @@ def test_what_the_workspace_says_of_its_ends_holds_for_churn_and_moves(at_demo: 
 
 BROUGHT: dict[str, tuple[Callable[[Run], pd.DataFrame], dict[str, int]]] = {
     "survival": (lambda run: run.survival("plan"), {"spells": 1}),
+    "migration": (lambda run: run.migration("plan"), {"levels": 2, "spells": 1}),
+    "migration of groups": (lambda run: run.migration(bins=3), {"orders": 1, "spells": 1}),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def grouped(inputs: Inputs, bins: int) -> pd.DataFrame:
     def make() -> pd.DataFrame:
         from cxlib.analysis import segments
 
-        scored = _scored(inputs, bring.own(inputs), bins)
+        scored = _scored(bring.orders(inputs), bring.own(inputs), bins)
         how = bring.how(inputs)
         table = scored.reset_index()
         profile = segments.profile(
@@ -74,8 +75,9 @@ def moved(inputs: Inputs, segment: Segment | None, against: Period, bins: int) -
         from cxlib.analysis import segments
 
         times = (against, bring.own(inputs))
-        known = segment is not None and any(_known(inputs, segment, period) for period in times)
-        before, after = (_levels(inputs, segment if known else None, period, bins) for period in times)
+        levels = [bring.levels(inputs, period, [segment])[segment.title] for period in times] if segment else []
+        known = segment is not None and any(_known(one, segment) for one in levels)
+        before, after = levels if known else _by_purchases(inputs, times, bins)
         name, how = segment.id if segment and known else RFM, bring.how(inputs)
         moves = _without_gone(inputs, segments.migration(before, after, segment=name, **how), against)
         if segment and not known:
@@ -112,27 +114,25 @@ def crossed(inputs: Inputs, metric: Metric, months: int) -> pd.DataFrame:
     return inputs.answer("value_and_loyalty", parts, make)
 
 
-def _scored(inputs: Inputs, period: Period, bins: int) -> pd.DataFrame:
+def _scored(bought: pd.DataFrame, period: Period, bins: int) -> pd.DataFrame:
     """Return the scores of the customers who bought by the end of a period."""
     from cxlib.analysis import segments
 
-    bought = bring.orders(inputs)
     bought = bought[bought["ordered_at"] < pd.Timestamp(period.next_day)]
     if bought.empty:
         raise Undefined(f"nothing was bought by the end of {period.title}")
     return segments.rfm(bought, bring.last_day(period), bins=bins)
 
 
-def _levels(inputs: Inputs, segment: Segment | None, period: Period, bins: int) -> pd.Series[Any]:
-    """Return the level of each customer at the end of a period: of a segment, else their group by purchases."""
-    if segment is None:
-        return _scored(inputs, period, bins)["group"]
-    return bring.levels(inputs, period, [segment])[segment.title]
+def _by_purchases(inputs: Inputs, periods: Sequence[Period], bins: int) -> list[pd.Series[Any]]:
+    """Return the group of each customer by purchases at the end of each period."""
+    bought = bring.orders(inputs)
+    return [_scored(bought, period, bins)["group"] for period in periods]
 
 
-def _known(inputs: Inputs, segment: Segment, period: Period) -> bool:
-    """Say whether any customer of a period has a level of a segment other than its catch-all."""
-    return bool((bring.levels(inputs, period, [segment])[segment.title] != segment.otherwise).any())
+def _known(levels: pd.Series[Any], segment: Segment) -> bool:
+    """Say whether any customer has a level of a segment other than its catch-all."""
+    return bool((levels != segment.otherwise).any())
 
 
 def _without_gone(inputs: Inputs, moves: pd.DataFrame, against: Period) -> pd.DataFrame:
