@@ -171,19 +171,22 @@ def _demo_is_another(root: Path, store: str, customers: int, seed: int) -> bool:
 @click.option(
     "--period", default="last", show_default=True, help="2026-10, 2026-Q3, 2026-W40, or last: the last complete one."
 )
+@click.option("--experiment", default="", metavar="ID", help="For design and readout: of which experiment.")
 @click.option("--force", is_flag=True, help="Make it even where a good report stands; that one is kept aside.")
 @click.option("--as-of", default="", help=AS_OF_HELP)
 @click.option(
     "--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the notebooks."
 )
-def run(pack: str, period: str, force: bool, as_of: str, given: tuple[str, ...]) -> None:
-    """Make the report of PACK for a period."""
+def run(pack: str, period: str, experiment: str, force: bool, as_of: str, given: tuple[str, ...]) -> None:
+    """Make the report of PACK for a period, or of an experiment."""
     values = _pairs(given)
     root = _root()
     from cxlib.reports.runner import run_pack
 
     with terminal.ended_by_sigterm(), terminal.progress() as progress:
-        outcome = run_pack(root, pack, period, force=force, as_of=as_of, parameters=values, progress=progress)
+        outcome = run_pack(
+            root, pack, period, experiment=experiment, force=force, as_of=as_of, parameters=values, progress=progress
+        )
     _print_outcome(outcome)
 
 

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Share, Window
+from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Window
 from cxlib.params.intake import File, Limits, Repeats, Source
+from cxlib.params.trials import Change, Covariates, Experiment, Register
 
-__all__ = ["File", "Source"]  # told here too: whoever reads params finds every model in this place
+# told here too: whoever reads params finds every model in this place
+__all__ = ["Change", "Covariates", "Experiment", "File", "Register", "Source"]
 
 ColumnType = Literal["text", "timestamp", "date", "integer", "number", "money", "boolean"]  # contract.TYPES
 Kind = Literal["share", "mean", "ratio", "nps", "rate", "quantile"]
@@ -245,52 +247,11 @@ class Report(Model):
     audience: Name
     folder: str = ""  # of the notebooks; default: notebooks/<id>
     notebooks: Names  # file names without .ipynb, in reading order
-    metrics: Names
+    of: Literal["period", "experiment"] = "period"  # what one report of the pack is about
+    metrics: tuple[Name, ...] = ()  # of an experiment: those of its plan
     segments: tuple[Name, ...] = ()
     audit: tuple[Name, ...] = ()  # metrics that ask how well the survey itself was run
     drivers: tuple[Name, ...] = ()  # models of what drives a score
-
-
-class Experiment(Model):
-    """`experiments/<id>.yml`: the registered plan.
-
-    `variants` gives the share of units that each arm should get; the first is the control.
-    """
-
-    id: str
-    title: Name
-    hypothesis: Name
-    unit: Name = "customer_id"
-    variants: dict[str, Share]
-    start: Day
-    stop: Day
-    primary_metric: Name
-    guardrails: tuple[Name, ...] = ()
-    smallest_effect_that_matters: float = Field(gt=0)
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    registered_on: Day
-    owner: Name
-    decision: str = ""
-
-
-class Change(Model):
-    """One entry of `changes.yml`: what was changed for customers, when and where."""
-
-    id: str
-    title: Name
-    date: Day
-    what: Name
-    where: str = ""
-    touched: str = ""
-    expected: str = ""
-    metrics: tuple[Name, ...] = ()
-    owner: str = ""
-
-
-class Register(Model):
-    """`changes.yml`: the register of changes."""
-
-    changes: dict[str, Change] = Field(default_factory=dict)
 
 
 class Theme(Model):

@@ -15,7 +15,7 @@ from cxlib.errors import did_you_mean
 from cxlib.params.definitions import check_condition, check_drivers, check_metric, check_segment, known_types
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
-from cxlib.params.models import Driver, File
+from cxlib.params.models import Change, Driver, File
 
 Path_ = tuple[str | int, ...]
 Types = Mapping[str, Mapping[str, str]]
@@ -127,6 +127,8 @@ def _report(draft: Draft, entry: Entry) -> None:
     """Check that a report's notebooks, metrics and segments exist."""
     report = entry.content
     _all_exist(draft, entry, ("metrics",), "metrics", report.metrics)
+    if not report.metrics and report.of == "period":
+        draft.blame(entry, ("metrics",), "is missing: name one metric at least")
     _all_exist(draft, entry, ("segments",), "segments", report.segments)
     _all_exist(draft, entry, ("audit",), "metrics", report.audit)
     _all_exist(draft, entry, ("drivers",), "drivers", report.drivers)
@@ -189,7 +191,20 @@ def _experiment(draft: Draft, entry: Entry) -> None:
     if plan.unit and plan.unit not in units:
         draft.blame(entry, ("unit",), none_of(plan.unit, units), plan.unit)
     _exists(draft, entry, ("primary_metric",), "metrics", plan.primary_metric)
-    _all_exist(draft, entry, ("guardrails",), "metrics", plan.guardrails)
+    for key in ("metrics", "guardrails"):
+        _all_exist(draft, entry, (key,), "metrics", getattr(plan, key))
+    for name in plan.margins or {}:
+        if name not in (plan.guardrails or ()):
+            draft.blame(entry, ("margins", name), none_of(name, plan.guardrails or (), "the guardrails:"), name)
+    _of_customers(draft, entry, ("segments",), plan.segments, "were there before a unit was exposed")
+    if plan.covariates is not None:
+        path: Path_ = ("covariates", "segments")
+        _of_customers(draft, entry, path, plan.covariates.segments, "were there before a unit was exposed")
+    for place, day in enumerate(plan.looks or ()):
+        if day and plan.start and plan.stop and not plan.start < day <= plan.stop:
+            draft.blame(entry, ("looks", place), f"'{day}' is not between the start and the stop", day)
+    if plan.looks and plan.any_time:
+        draft.blame(entry, ("any_time",), "looks are planned, or taken at any time: keep one of the two")
 
 
 def _source(draft: Draft, entry: Entry) -> None:
@@ -247,9 +262,28 @@ def _framework(draft: Draft, entry: Entry) -> None:
 
 
 def _changes(draft: Draft, entry: Entry) -> None:
-    """Check that each change's metrics exist."""
+    """Check that each change's metrics and segment exist, and that what it says of levels goes together."""
     for name, change in (entry.content.changes or {}).items():
-        _all_exist(draft, entry, ("changes", name, "metrics"), "metrics", change.metrics)
+        path = ("changes", name)
+        for key in ("metrics", "controls"):
+            _all_exist(draft, entry, (*path, key), "metrics", getattr(change, key))
+        _exists(draft, entry, (*path, "segment"), "segments", change.segment)
+        for metric in change.expected_effect or {}:
+            _exists(draft, entry, (*path, "expected_effect", metric), "metrics", metric)
+        if bool(change.segment) != bool(change.levels):
+            draft.blame(entry, path, "levels are of a segment: name both, or neither where all were touched")
+        _levels(draft, entry, path, change)
+
+
+def _levels(draft: Draft, entry: Entry, path: Path_, change: Change) -> None:
+    """Refuse levels that the rules of a segment do not make; a segment by column may have any."""
+    segment = draft.folders["segments"][change.segment].content if change.segment in draft.folders["segments"] else None
+    if segment is None or not segment.rules:
+        return
+    known = [*(rule.level for rule in segment.rules if rule is not None), segment.otherwise]
+    for level in change.levels or {}:
+        if level not in known:
+            draft.blame(entry, (*path, "levels", level), none_of(level, known, "the levels of the segment:"), level)
 
 
 _CHECKS = {"reports": _report, "experiments": _experiment, "sources": _source}

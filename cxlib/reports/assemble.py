@@ -27,6 +27,7 @@ from cxlib.reports.parameters import Value, declared
 from cxlib.show import tables, words
 
 RESULTS = "results.parquet"
+HEADLINES = ("decision", "plan")  # rows whose note is a sentence that opens the report of an experiment
 
 
 def write_page(build: Build, done: Executed) -> None:
@@ -114,7 +115,8 @@ def _manifest(build: Build, verdict: dict[str, Any]) -> dict[str, Any]:
         "title": build.report.title,
         "audience": build.report.audience,
         "period": build.period.label,
-        "period_title": build.period.title,
+        "period_title": build.about,
+        "experiment": build.experiment,
         "state": "failed" if errors or verdict["verdict"] != "passed" else "published",
         "errors": errors,
         "started_at": build.started_at.isoformat(),
@@ -145,6 +147,9 @@ def _seeds(build: Build) -> Mapping[str, Mapping[str, Value]]:
 def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], str]:
     """Return the headline in sentences, and the table of the pack's metrics."""
     context = _context(build)
+    if build.experiment:
+        told = frame.loc[frame["metric"].isin(HEADLINES), "note"].tolist()
+        return told or [f"{build.about}: nothing could be told."], ""
     metrics = context.described if context else build.metrics()
     metrics = {name: metrics[name] for name in build.report.metrics}
     currency = context.currency if context else None
@@ -158,7 +163,7 @@ def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], str]:
 
 def _index(build: Build, glance: str, manifest: Mapping[str, Any]) -> str:
     """Return the page that opens a report: headline, pages, table, provenance."""
-    title = f"{build.report.title}, {build.period.title}"
+    title = f"{build.report.title}, {build.about}"
     parts = [f"<h1>{escape(title)}</h1>"]
     parts += [page.failure(error, f"{name} stopped with an error") for name, error in manifest["errors"].items()]
     parts += [page.failure(reason, "Not published") for reason in manifest["disclosure"]["found"]]
@@ -172,7 +177,7 @@ def _index(build: Build, glance: str, manifest: Mapping[str, Any]) -> str:
         (f"{name}.html", page.first_heading(notebook, name), page.first_paragraph(notebook))
         for name, notebook in build.notebooks.items()
     ]
-    parts += [page.links(pages), "<h2>At a glance</h2>", glance, "<h2>Where this comes from</h2>"]
+    parts += [page.links(pages), "<h2>At a glance</h2>" if glance else "", glance, "<h2>Where this comes from</h2>"]
     parts.append(_facts(build, manifest, [origin.title for origin in context.origins] if context else []))
     return page.page(title, "\n".join(parts), build.shell(), current="index.html")
 

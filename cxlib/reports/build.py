@@ -33,18 +33,28 @@ class Build:
     folder: Path
     notebooks: dict[str, Any]
     given: dict[str, Any]
+    experiment: str = ""  # the one that the report is about; '' for a report of a period
     resolved: dict[str, dict[str, Value]] = field(default_factory=dict)
     executed: dict[str, Executed] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def about(self) -> str:
+        """What the report is about, for its titles: the period, or the experiment."""
+        return self.params.experiments[self.experiment].title if self.experiment else self.period.title
 
     def notebook_hashes(self) -> dict[str, str]:
         """Return notebook name -> hash of its cells as they stand in the workspace."""
         return {name: provenance.notebook_hash(notebook) for name, notebook in self.notebooks.items()}
 
     def definitions(self) -> dict[str, str]:
-        """Return metric id -> hash of its definition."""
-        return {name: parameters_of.definition_hash(metric) for name, metric in self.params.metrics.items()}
+        """Return metric id -> hash of its definition; with the plan's own where the report is about an experiment."""
+        found = {name: parameters_of.definition_hash(metric) for name, metric in self.params.metrics.items()}
+        if self.experiment:
+            plan = self.params.experiments[self.experiment].model_dump_json()
+            found[f"experiments/{self.experiment}"] = provenance.digest(plan.encode())[:12]
+        return found
 
     def metrics(self) -> dict[str, Metric]:
         """Return the pack's metrics, in the order of its YAML."""
@@ -56,4 +66,4 @@ class Build:
         data = f"Snapshot {self.snapshot['id']} of {moment(self.snapshot['created_at'])}"
         line = f"{data} · made {self.started_at:%Y-%m-%d %H:%M} UTC"
         space = self.params.workspace
-        return page.Shell(space.company, self.report.title, self.period.title, {"index.html": "Overview"} | pages, line)
+        return page.Shell(space.company, self.report.title, self.about, {"index.html": "Overview"} | pages, line)

@@ -16,6 +16,7 @@ from cxlib import params as parameters
 from cxlib.errors import StoreError, UsageError, did_you_mean
 from cxlib.params.base import Model
 from cxlib.params.models import (
+    Change,
     DriverModel,
     Experiment,
     Metric,
@@ -69,6 +70,8 @@ class Context(Model):
     touchpoints: dict[str, Touchpoint]
     drivers: dict[str, DriverModel] = Field(default_factory=dict)
     experiments: dict[str, Experiment] = Field(default_factory=dict)
+    experiment: str = ""  # the one that the report is about; '' for a report of a period
+    changes: dict[str, Change] = Field(default_factory=dict)
     themes: dict[str, Theme] = Field(default_factory=dict)
     definitions: dict[str, str]  # metric id -> hash of its definition
 
@@ -127,12 +130,25 @@ def least(workspace: Workspace, metric: Metric) -> int:
     return max(workspace.min_n, metric.min_n or 0)
 
 
-def report_of(params: Params, pack: str) -> Report:
-    """Return the pack called `pack`; `UsageError` names the packs there are."""
+def report_of(params: Params, pack: str, experiment: str = "") -> Report:
+    """Return the pack called `pack`; that of an experiment with the metrics of its plan.
+
+    Raises `UsageError` for an unknown pack or experiment, for a pack of experiments without one, and the reverse.
+    """
     if pack not in params.reports:
         known = ", ".join(sorted(params.reports)) or "none"
         raise UsageError(f"no pack is called '{pack}'{did_you_mean(pack, params.reports)}", hint=f"Packs: {known}.")
-    return params.reports[pack]
+    report, plans = params.reports[pack], params.experiments
+    if report.of == "period":
+        if experiment:
+            raise UsageError(f"'{pack}' is about a period, not about an experiment", hint="Leave --experiment out.")
+        return report
+    known = ", ".join(sorted(plans)) or "none: add params/experiments/<id>.yml"
+    if experiment not in plans:
+        named = f"no experiment is called '{experiment}'{did_you_mean(experiment, plans)}"
+        fault = named if experiment else f"'{pack}' is about one experiment: name it"
+        raise UsageError(fault, hint=f"Experiments: {known}.")
+    return report.model_copy(update={"metrics": plans[experiment].outcomes})
 
 
 def open_store(root: Path, params: Params, as_of: str) -> Store:
@@ -180,13 +196,13 @@ def _partial(period: Period, workspace: Workspace, latest: Mapping[str, datetime
     return f"{period.title} is not over in these data, which end at {newest:%Y-%m-%d %H:%M} UTC: everything is partial"
 
 
-def gather(params: Params, pack: str, period: str, store: Store) -> Context:
+def gather(params: Params, pack: str, period: str, store: Store, experiment: str = "") -> Context:
     """Gather the context of a run from the checked params and an open store."""
     latest = store.latest()
     chosen = resolve_period(period, params.workspace, latest)
     return Context(
         workspace=params.workspace,
-        report=report_of(params, pack),
+        report=report_of(params, pack, experiment),
         period=chosen.label,
         snapshot=store.snapshot.id,
         created_at=str(store.snapshot.created_at),
@@ -198,6 +214,8 @@ def gather(params: Params, pack: str, period: str, store: Store) -> Context:
         touchpoints=params.touchpoints,
         drivers=params.drivers,
         experiments=params.experiments,
+        experiment=experiment,
+        changes=params.changes,
         themes=params.codebook.themes,
         definitions={name: parameters.definition_hash(metric) for name, metric in params.metrics.items()},
     )

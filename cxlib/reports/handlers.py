@@ -20,7 +20,7 @@ from cxlib.reports.catalogue import home, sorry
 
 # What a browser may fetch from a published report besides pages; notebooks and frozen inputs are not among them.
 _FILES = re.compile(r"figures/[\w.-]+\.(?:png|svg)|results\.parquet|run\.json")
-_PACK, _PERIOD, _NAME = r"[A-Za-z0-9][\w-]*", r"\d{4}[\w-]*", r"[A-Za-z0-9][\w.-]*"
+_PACK, _PERIOD, _NAME = r"[A-Za-z0-9][\w-]*", r"[A-Za-z0-9][\w-]*", r"[A-Za-z0-9][\w.-]*"
 # Voila's template links a style sheet on another host: taken out, and what is left may not leave this server.
 ELSEWHERE = re.compile(r"<(?:link|script)\b[^>]*\b(?:href|src)=[\"']?(?:https?:)?//[^>]*>(?:\s*</script>)?")
 _APP_POLICY = (

@@ -15,7 +15,7 @@ from cxlib.errors import RunError, UsageError, did_you_mean
 Value = str | int | float | bool
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 # Set by the runner itself, by options of their own; `-p` may not name them.
-RESERVED = {"period": "--period", "as_of": "--as-of", "pack": "", "run_folder": ""}
+RESERVED = {"period": "--period", "as_of": "--as-of", "experiment": "--experiment", "pack": "", "run_folder": ""}
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 

@@ -39,8 +39,9 @@ AS_OF = "CX_AS_OF"
 
 
 def open_run(
-    period: str = "last", *, as_of: str = "", pack: str = "monthly", run_folder: str = "", notebook: str = ""
-) -> Run:
+    period: str = "last", *, as_of: str = "", pack: str = "monthly", experiment: str = "", run_folder: str = "",
+    notebook: str = "",
+) -> Run:  # fmt: skip
     """Open a run and show what it is about.
 
     Parameters
@@ -52,6 +53,8 @@ def open_run(
         else the newest.
     pack
         A pack of `params/reports/`; its metrics are the default of `Run.measure`.
+    experiment
+        The experiment that a pack of experiments is about.
     run_folder
         Where a run is recorded or replayed; '' while exploring: then nothing is written.
     notebook
@@ -74,7 +77,7 @@ def open_run(
         root = _workspace()
         params = parameters.load(root)
         opened = open_store(root, params, as_of or os.environ.get(AS_OF, ""))
-        context = gather(params, pack, period, opened)
+        context = gather(params, pack, period, opened, experiment)
         frozen.keep_context(context)
 
     def reopen() -> Store:

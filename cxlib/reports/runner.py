@@ -51,6 +51,7 @@ def run_pack(
     pack: str,
     period: str = "last",
     *,
+    experiment: str = "",
     force: bool = False,
     as_of: str = "",
     parameters: Mapping[str, object] | None = None,
@@ -66,6 +67,8 @@ def run_pack(
         A pack of `params/reports/`.
     period
         `2026-10`, `2026-Q3`, `2026-W40`, or `last`: the last complete period of the data.
+    experiment
+        An experiment of `params/experiments/`, for a pack that is about one; its report stands under its name.
     force
         Make it even where a good report stands; that one is kept under `reports/_superseded/`.
     as_of
@@ -82,26 +85,26 @@ def run_pack(
     Raises
     ------
     UsageError
-        For an unknown pack, period or parameter, before anything runs.
+        For an unknown pack, period, experiment or parameter, before anything runs.
     RunError
         Where a notebook failed, or another run of the period is under way.
     """
     params = parameters_of.load(root)
-    report = report_of(params, pack)
+    report = report_of(params, pack, experiment)
     notebooks = _read(root, report)
     names = {name: declared(notebook, name) for name, notebook in notebooks.items()}
     resolve(names, parameters or {}, {})  # refused before the store is opened
     chosen, snapshot = _open(root, params, period, as_of)
     check_values(params, chosen, parameters or {})
-    own = {"period": chosen.label, "as_of": snapshot["id"], "pack": pack, "run_folder": "."}
-    place = places.Place(root / "reports", pack, chosen.label)
-    build = Build(root, params, report, chosen, snapshot, place.building, notebooks, dict(parameters or {}))
+    own = {"period": chosen.label, "as_of": snapshot["id"], "pack": pack, "run_folder": ".", "experiment": experiment}
+    place = places.Place(root / "reports", pack, experiment or chosen.label)
+    build = Build(root, params, report, chosen, snapshot, place.building, notebooks, dict(parameters or {}), experiment)
     build.resolved.update(resolve(names, parameters or {}, own))
     with places.lock(place):
         places.recover(place)
         standing = places.manifest(place.final)
-        if standing is not None and not force:
-            return RunOutcome(pack, chosen.label, "kept", place.final, standing, reason=_why_kept(standing, build))
+        if standing is not None and standing.get("period") in (None, chosen.label) and not force:
+            return RunOutcome(pack, place.period, "kept", place.final, standing, reason=_why_kept(standing, build))
         return _make(build, place, progress or _silent)
 
 
@@ -173,10 +176,10 @@ def _failure(build: Build, manifest: Mapping[str, Any], folder: Path) -> Excepti
     errors = manifest["errors"]
     if errors:
         lines = [f"  {name}: {error}" for name, error in errors.items()]
-        head = f"{len(errors)} of {len(build.notebooks)} notebooks of {build.report.id} {build.period.label} failed:"
+        head = f"{len(errors)} of {len(build.notebooks)} notebooks of {build.report.id} {build.about} failed:"
         return RunError("\n".join([head, *lines]), hint=hint)
     found = "; ".join(manifest["disclosure"]["found"])
-    return DisclosureError(f"{build.report.id} {build.period.label} is not published: {found}", hint=hint)
+    return DisclosureError(f"{build.report.id} {build.about} is not published: {found}", hint=hint)
 
 
 def _execute_all(build: Build, progress: Progress) -> None:
