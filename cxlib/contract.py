@@ -149,7 +149,7 @@ TABLES: dict[str, Table] = {
             "exposures",
             "experiment customer_id variant exposed_at:timestamp",
             "",
-            key="experiment customer_id",
+            key="experiment customer_id variant exposed_at",  # a log: a second exposure has to show
             time="exposed_at",
             references={"customer_id": "customers"},
         ),

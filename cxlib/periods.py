@@ -119,7 +119,7 @@ class Period:
         """
         period = cls.containing(latest, kind, timezone)
         moment = latest if latest.tzinfo is None else latest.astimezone(UTC).replace(tzinfo=None)
-        return period if moment >= _midnight(period.next_day - _DAY, timezone) else period.previous()
+        return period if moment >= midnight(period.next_day - _DAY, timezone) else period.previous()
 
     @classmethod
     def range(cls, first: Period | str, last: Period | str) -> list[Period]:
@@ -174,7 +174,7 @@ class Period:
 
         Raises `UsageError` for a timezone that does not exist.
         """
-        return _midnight(self.first_day, timezone), _midnight(self.next_day, timezone)
+        return midnight(self.first_day, timezone), midnight(self.next_day, timezone)
 
     def hours(self, timezone: str) -> float:
         """Return the hours that really pass in it: March 2026 has 743 in Madrid, October 745."""
@@ -231,7 +231,7 @@ def _zone(timezone: str) -> ZoneInfo:
         raise UsageError(f"'{timezone}' is not a timezone{near or '; write one as Europe/Madrid'}") from None
 
 
-def _midnight(day: date, timezone: str) -> datetime:
+def midnight(day: date, timezone: str) -> datetime:
     """Return the start of a local day in naive UTC.
 
     Where midnight comes twice the first counts. Where clocks jump over it, `fold=0` reads it by the offset before the

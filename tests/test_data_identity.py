@@ -124,8 +124,9 @@ def test_rows_that_become_one_leave_the_stated_one(toy):
         ("anna", date(2026, 1, 1), "kept"), ("anna", date(2026, 2, 1), "alone"),
     ]  # fmt: skip
     assert toy.rows("exposures", "experiment", "customer_id", "variant") == [
-        ("e", "anna", "first"), ("f", "anna", "own"), ("g", "anna", "alone"),
-    ]  # fmt: skip
+        ("e", "anna", "first"), ("e", "anna", "late"), ("f", "anna", "other"), ("f", "anna", "own"),
+        ("g", "anna", "alone"),
+    ]  # fmt: skip  # a log: whoever was seen in two arms is a crossover, which health checks must see
 
 
 def test_the_order_of_batches_plays_no_part(tmp_path):

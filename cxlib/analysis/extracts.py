@@ -63,15 +63,16 @@ def rows(
     if isinstance(metric.denominator, Part):
         raise UsageError(f"'{metric.id}' has its denominator in another table: its rows have no value of their own")
     filters = " and ".join(f"({text})" for text in (metric.filter, kept) if text)
+    spans = Spans(sorted(periods), timezone)
     side = Side(
         metric.table, metric.time, filters, metric.window_days, metric.cluster, tuple(segments), tables,
-        touchpoints or {}, Spans(sorted(periods), timezone), texts_of(metric), dict(columns or {}),
+        touchpoints or {}, spans, texts_of(metric), dict(columns or {}),
     )  # fmt: skip
     found = counted_rows(side)
     names = dict(zip((segment.id for segment in segments), levels_of(segments), strict=True))
     scale = _SCALES.get(metric.kind, metric.scale if metric.kind == "mean" else 1.0)
     return found.select(
-        period=side.spans.label(found._p), customer_id=found._cluster, y=found.y.cast("float64") * scale,
+        period=spans.label(found._p), customer_id=found._cluster, y=found.y.cast("float64") * scale,
         **{name: _plain(found[name]) for name in columns or {}},
         **{name: found[level] for name, level in names.items()},
     )  # fmt: skip

@@ -3,7 +3,7 @@
 - A chain (a is b, b is c) is followed to its end. Ids that point at each other in a circle are one person, called by
   the smallest of them.
 - An id that nobody maps stays as it is.
-- Where this makes two rows of a table one (customers, subscriptions and exposures have the customer in their key), one
+- Where this makes two rows of a table one (customers and subscriptions, say, have the customer in their key), one
   stays: the earliest by the table's time, then the one that came under the person's own id, then the one with the
   smallest id.
 

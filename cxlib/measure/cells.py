@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from cxlib.expressions import Expression, parse
 from cxlib.measure.compiler import as_condition, as_number, compile_expression
 from cxlib.measure.derived import Tables, cluster_of, columns_of, level_of, period_names_of, rows_of, with_customers
-from cxlib.measure.spans import Spans
+from cxlib.measure.spans import Cut
 from cxlib.params import Segment, Touchpoint
 
 _WIDE, _HALF = "decimal(38, 0)", "decimal(19, 0)"
@@ -34,7 +34,7 @@ class Side:
     segments: tuple[Segment, ...]
     tables: Tables
     touchpoints: Mapping[str, Touchpoint]
-    spans: Spans
+    spans: Cut
     texts: Mapping[str, str] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)  # further columns of a row, by name
 
@@ -57,8 +57,7 @@ def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Ta
     own = [segment for segment in side.segments if segment.on == "event"]
     names = set(kept.columns).union(*(text.columns for text in every), *(columns_of(s) for s in own))
     rows = rows_of(side.table, names | ({side.time} if side.time else set()), side.tables, side.touchpoints)
-    within = [side.spans.within(rows[side.time], side.window)] if side.time else []
-    rows = rows if side.time else side.spans.cross(rows)
+    rows, within = side.spans.meet(rows, side.time, side.window)
     known = _named(side, rows, [kept])
     rows = rows.filter(*within, as_condition(compile_expression(kept, known), kept.text))
     customers = [segment for segment in side.segments if segment.on == "customers"]
@@ -74,7 +73,7 @@ def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Ta
         for name, value in _numbers({n: compile_expression(t, known) for n, t in each.items()}, texts[after]).items()
     }
     numbers |= {name: compile_expression(text, known) for name, text in also.items()}
-    period = side.spans.number(rows[side.time], side.window) if side.time else rows._p
+    period = side.spans.number(rows, side.time, side.window)
     return rows.select(_p=period, **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cxlib import results
 from cxlib.errors import UsageError
@@ -27,7 +28,7 @@ from cxlib.measure.verdicts import adjust, family, judge
 from cxlib.params import Metric, definition_hash
 
 __all__ = [
-    "adjust", "between", "decompose", "family", "judge", "levels", "mean_difference", "nps_difference",
+    "adjust", "between", "decompose", "difference", "family", "judge", "levels", "mean_difference", "nps_difference",
     "quantile_difference", "rate_difference", "share_difference", "to_target",
 ]  # fmt: skip
 
@@ -95,7 +96,7 @@ def between(
     after, before = (Moments.from_frame(_side(sides, suffix)) for suffix in ("", "_before"))
     correlation, both = _shared(after, before, _overlap(sides, overlaps))
     rest = _UNKNOWN if overlaps is None else _KNOWN
-    found = _difference(metric, before, after, confidence, correlation, both)
+    found = difference(metric, before, after, confidence, correlation, both)
     n = np.stack([estimates.n_of(metric, side) for side in (after, before)])
     found = _stated(found.assign(method=found["method"] + rest), sides, n, least, words)
     found = judge(found, [metric], alpha=alpha, confidence=confidence)
@@ -151,7 +152,7 @@ def levels(
     labels = pd.DataFrame([names for names, *_ in cells], columns=["period", "level", "against"], dtype="str")
     first, second = (_stacked([sums.moments(cell[k]) for _, sums, cell in cells]) for k in (0, 1))
     correlation, both = _shared(first, second, _of_cells([(sums, cell) for _, sums, cell in cells]))
-    found = _difference(metric, second, first, confidence, correlation, both)
+    found = difference(metric, second, first, confidence, correlation, both)
     found = found.assign(method=found["method"] + ", customers of both allowed for")
     n = np.stack([estimates.n_of(metric, side) for side in (first, second)])
     sides = labels.assign(clusters=first.clusters, clusters_before=second.clusters, rows=n[0], rows_before=n[1])
@@ -212,10 +213,28 @@ def _quantiles(
     return found.assign(note=found["note"].mask(recur, _RECUR), method=method), n
 
 
-def _difference(
-    metric: Metric, before: Moments, after: Moments, confidence: float, correlation: Numbers, both: Numbers
-) -> pd.DataFrame:
-    """Apply the difference of a metric's kind."""
+def difference(
+    metric: Metric, before: Moments, after: Moments, confidence: float = 0.95, correlation: ArrayLike = 0.0,
+    both: ArrayLike = 0.0,
+) -> pd.DataFrame:  # fmt: skip
+    """Return `after` less `before` by the formula of a metric's kind; quantiles are not made of moments.
+
+    Parameters
+    ----------
+    metric
+        The definition.
+    before, after
+        Moments of scalars or arrays of one shape: two periods, two levels, or control and treatment.
+    confidence
+        Of the interval.
+    correlation, both
+        Of the two sides, where they share customers, and how many these are; see `measure.differences`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Difference rows in the metric's unit, without names.
+    """
     n_eff = (before.effective_n, after.effective_n)
     if metric.kind == "share":
         new, old = (estimates.successes_of(side) for side in (after, before))

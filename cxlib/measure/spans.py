@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Protocol
 
 import ibis
 import ibis.expr.types as ir
@@ -27,6 +27,19 @@ def at_same_time(periods: Sequence[Period], *, apart: bool) -> list[list[Period]
     return groups
 
 
+class Cut(Protocol):
+    """What rows are cut by: the same periods for all, or spans of each customer's own (`exposed_spans.OwnSpans`)."""
+
+    def meet(self, rows: ir.Table, time: str, window: int) -> tuple[ir.Table, list[Any]]:
+        """Return rows beside the spans that they may belong to, and the conditions on which they do."""
+
+    def number(self, rows: ir.Table, time: str, window: int) -> ir.Value:
+        """Return the number of the span of each row that belongs to one."""
+
+    def names(self, rows: ir.Table, time: str, window: int, wanted: Collection[str]) -> dict[str, ir.Value]:
+        """Return what expressions may say of each row's span, those of `wanted`."""
+
+
 class Spans:
     """Periods, numbered from 0; with `rolling` each stands for itself and those of its kind before it."""
 
@@ -38,6 +51,10 @@ class Spans:
         """Return every row beside every period: `_p`, its number, and its names."""
         return rows.cross_join(_stack([self._row(number) for number in range(len(self.periods))]))
 
+    def meet(self, rows: ir.Table, time: str, window: int) -> tuple[ir.Table, list[Any]]:
+        """Return the rows and that their time lies in a period; without a time, every row beside every period."""
+        return (rows, [self.within(rows[time], window)]) if time else (self.cross(rows), [])
+
     def within(self, moment: Any, window: int) -> ir.BooleanValue:
         """Say whether a time, or a date, lies in any of the periods."""
         runs: list[tuple[Any, Any]] = []
@@ -46,9 +63,9 @@ class Spans:
             runs[-1:] = [(runs[-1][0], end)] if follows else [*runs[-1:], (start, end)]
         return reduce(or_, [(moment >= start) & (moment < end) for start, end in runs])
 
-    def number(self, moment: Any, window: int) -> ir.Value:
-        """Return the number of the period of a time, or a date, that lies in any."""
-        return self._by_time(moment, window, range(len(self.periods)), "int64")
+    def number(self, rows: ir.Table, time: str, window: int) -> ir.Value:
+        """Return the number of the period of each row that `meet` left."""
+        return self._by_time(rows[time], window, range(len(self.periods)), "int64") if time else rows._p
 
     def _by_time(self, moment: Any, window: int, values: Sequence[Any], kind: str) -> ir.Value:
         """Return the value of the period of a time that lies in any."""

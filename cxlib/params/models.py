@@ -13,10 +13,10 @@ from pydantic import Discriminator, Field, Tag
 
 from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Window
 from cxlib.params.intake import File, Limits, Repeats, Source
-from cxlib.params.trials import Change, Covariates, Experiment, Register
+from cxlib.params.trials import Change, Covariates, Experiment, Register, Traffic
 
 # told here too: whoever reads params finds every model in this place
-__all__ = ["Change", "Covariates", "Experiment", "File", "Register", "Source"]
+__all__ = ["Change", "Covariates", "Experiment", "File", "Register", "Source", "Traffic"]
 
 ColumnType = Literal["text", "timestamp", "date", "integer", "number", "money", "boolean"]  # contract.TYPES
 Kind = Literal["share", "mean", "ratio", "nps", "rate", "quantile"]

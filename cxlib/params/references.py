@@ -34,6 +34,9 @@ def check_references(draft: Draft, known_columns: Mapping[str, Iterable[str]]) -
         for entry in draft.folders[name].values():
             if entry.content is not None:
                 check(draft, entry)
+    for entry in draft.folders["experiments"].values():
+        if entry.content is not None:
+            _experiment(draft, entry, types)
     for entry in draft.folders["metrics"].values():
         if entry.content is not None:
             check_metric(draft, entry, types)
@@ -177,7 +180,7 @@ def _ends(draft: Draft, entry: Entry, name: str, driver: Driver) -> None:
         draft.blame(entry, ("drivers", name, "best"), f"'{driver.best:g}' is the worst value, too", f"{driver.best:g}")
 
 
-def _experiment(draft: Draft, entry: Entry) -> None:
+def _experiment(draft: Draft, entry: Entry, types: Types) -> None:
     """Check an experiment's arms, dates, unit and metrics."""
     plan = entry.content
     shares = plan.variants
@@ -203,6 +206,8 @@ def _experiment(draft: Draft, entry: Entry) -> None:
     for place, day in enumerate(plan.looks or ()):
         if day and plan.start and plan.stop and not plan.start < day <= plan.stop:
             draft.blame(entry, ("looks", place), f"'{day}' is not between the start and the stop", day)
+    if plan.traffic is not None and plan.traffic.table and plan.traffic.when:
+        check_condition(draft, entry, ("traffic", "when"), plan.traffic.when, plan.traffic.table, types)
     if plan.looks and plan.any_time:
         draft.blame(entry, ("any_time",), "looks are planned, or taken at any time: keep one of the two")
 
@@ -286,4 +291,4 @@ def _levels(draft: Draft, entry: Entry, path: Path_, change: Change) -> None:
             draft.blame(entry, (*path, "levels", level), none_of(level, known, "the levels of the segment:"), level)
 
 
-_CHECKS = {"reports": _report, "experiments": _experiment, "sources": _source}
+_CHECKS = {"reports": _report, "sources": _source}

@@ -17,6 +17,13 @@ class Covariates(Model):
     segments: tuple[Name, ...] = ()  # of customers, as at exposure (post-stratification)
 
 
+class Traffic(Model):
+    """What brings a unit into an experiment: its first row of a table that meets a condition."""
+
+    table: Literal["orders", "interactions", "responses", "invitations"] = "orders"
+    when: str = ""
+
+
 class Experiment(Model):
     """`experiments/<id>.yml`: the registered plan.
 
@@ -44,6 +51,7 @@ class Experiment(Model):
     looks: tuple[Day, ...] = ()  # days on which results are looked at before the end
     any_time: bool = False  # whoever likes looks whenever they like: intervals hold at every look
     covariates: Covariates = Covariates()
+    traffic: Traffic = Traffic()  # for planning: who would have been exposed in the past
     segments: tuple[Name, ...] = ()  # within which effects are compared
     winsorise: Annotated[float | None, Null] = Field(None, gt=0.5, lt=1)  # a unit's sum is capped at this quantile
     registered_on: Day
