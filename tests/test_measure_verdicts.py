@@ -12,6 +12,7 @@ from change_frames import BEFORE, PAIR, UNITS, both, many, metric
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from cxlib import results
 from cxlib.errors import UsageError
@@ -63,6 +64,11 @@ class TestAdjust:
         assert (np.diff(found[rank]) >= 0).all()
         assert (found >= np.asarray(p_values) - 1e-15).all()
         assert (found <= 1).all()
+
+    @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.sampled_from(["fdr_bh", "holm", "bonferroni"]))
+    def test_as_statsmodels(self, p_values: list[float], method: str) -> None:
+        found = changes.adjust(p_values, method.removeprefix("fdr_"))
+        assert found == pytest.approx(multipletests(p_values, method=method)[1], abs=1e-12)
 
     def test_weights_by_hand(self) -> None:
         """p / w is .02, .005, .0667: sorted .005, .02, .0667 times 3/1, 3/2, 3/3."""

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
-from statsmodels.stats.multitest import multipletests
 
 from cxlib import results
 from cxlib.errors import UsageError
@@ -20,7 +19,6 @@ from cxlib.measure import intervals
 from cxlib.measure.moments import Numbers
 from cxlib.params import Metric
 
-_ADJUSTMENTS = {"bh": "fdr_bh", "holm": "holm", "bonferroni": "bonferroni"}
 _NAMES = {"bh": "Benjamini and Hochberg", "holm": "Holm", "bonferroni": "Bonferroni"}
 _POWER = 0.8
 _SMALLEST = "smallest change that could be seen: "
@@ -110,8 +108,8 @@ def adjust(p_values: ArrayLike, method: str = "bh", *, weights: ArrayLike | None
     UsageError
         For an unknown method, a p-value outside 0 to 1, or a weight that is not above 0.
     """
-    if method not in _ADJUSTMENTS:
-        raise UsageError(f"'{method}' is no adjustment; there are {', '.join(_ADJUSTMENTS)}")
+    if method not in _NAMES:
+        raise UsageError(f"'{method}' is no adjustment; there are {', '.join(_NAMES)}")
     given = np.asarray(p_values, dtype=float)
     if np.any((given < 0) | (given > 1)):
         raise UsageError("a p-value lies between 0 and 1")
@@ -121,8 +119,18 @@ def adjust(p_values: ArrayLike, method: str = "bh", *, weights: ArrayLike | None
         raise UsageError("a weight of a comparison lies above 0")
     if known.any():
         shared = np.minimum(given[known] * weight[known].mean() / weight[known], 1.0)
-        adjusted = multipletests(shared, method=_ADJUSTMENTS[method])[1]
+        # statsmodels' `multipletests`, which the tests compare this with, collects garbage at every call: 0.2 s each.
+        adjusted = stats.false_discovery_control(shared) if method == "bh" else _stepped(shared, method)
         out[known] = np.maximum(adjusted, given[known])  # no weight makes a p-value smaller than it was
+    return out
+
+
+def _stepped(p_values: Numbers, method: str) -> Numbers:
+    """Return p-values times the number of hypotheses that are left at each (Holm 1979), or of all (Bonferroni)."""
+    count, order = p_values.size, np.argsort(p_values, kind="stable")
+    left = count - np.arange(count) if method == "holm" else np.full(count, count)
+    out = np.empty(count)
+    out[order] = np.minimum(np.maximum.accumulate(p_values[order] * left), 1.0)
     return out
 
 
