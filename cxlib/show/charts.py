@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cxlib.show.canvas import Chart, alt_text, html, save
 from cxlib.show.causes import cause_tree
+from cxlib.show.change_effects import designs_chart, since_start_chart
 from cxlib.show.compared import importance_compared
 from cxlib.show.control import xmr
 from cxlib.show.delays import by_delay
@@ -31,15 +32,21 @@ from cxlib.show.standing import standing
 from cxlib.show.survival import leaving_reasons, survival_curves
 from cxlib.show.transfers import brand_transfer
 from cxlib.show.trends import small_multiples
+from cxlib.show.trial_answers import who_answered_chart
+from cxlib.show.trial_design import duration_chart, power_chart
+from cxlib.show.trial_effects import effect_chart
+from cxlib.show.trial_subgroups import subgroups_chart
 from cxlib.show.value import predicted_by_class, predicted_over_time, purchases_by_month
 from cxlib.show.waterfall import waterfall
 from cxlib.show.worth import worth_chart
 
 __all__ = [
-    "Chart", "alt_text", "brand_transfer", "by_delay", "cause_tree", "cluster_stability", "driver_effects",
-    "driver_importance", "flows", "hazard_ratios", "headline", "heatmap", "html", "importance_compared",
-    "importance_performance", "interval_bars", "leaving_reasons", "link_effect", "over_time", "partner_funnel",
-    "partner_league", "predicted_by_class", "predicted_over_time", "purchases_by_month", "repeat_curve", "retention",
-    "said_and_did", "save", "segment_profile", "segment_sizes", "small_multiples", "standing", "stated_against_done",
-    "survival_curves", "value_grid", "waterfall", "worth_by_group", "worth_chart", "xmr",
+    "Chart", "alt_text", "brand_transfer", "by_delay", "cause_tree", "cluster_stability", "designs_chart",
+    "driver_effects", "driver_importance", "duration_chart", "effect_chart", "flows", "hazard_ratios", "headline",
+    "heatmap", "html", "importance_compared", "importance_performance", "interval_bars", "leaving_reasons",
+    "link_effect", "over_time", "partner_funnel", "partner_league", "power_chart", "predicted_by_class",
+    "predicted_over_time", "purchases_by_month", "repeat_curve", "retention", "said_and_did", "save",
+    "segment_profile", "segment_sizes", "since_start_chart", "small_multiples", "standing", "stated_against_done",
+    "subgroups_chart", "survival_curves", "value_grid", "waterfall", "who_answered_chart", "worth_by_group",
+    "worth_chart", "xmr",
 ]  # fmt: skip

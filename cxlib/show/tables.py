@@ -13,6 +13,7 @@ from cxlib.show import markup, rows
 from cxlib.show.about import definitions, freshness
 from cxlib.show.audit import survey_audit
 from cxlib.show.causes import cause_table
+from cxlib.show.change_table import changes_table
 from cxlib.show.compared import importance_compared_table
 from cxlib.show.comparisons import changes
 from cxlib.show.drivers import driver_table
@@ -31,14 +32,19 @@ from cxlib.show.segments import profile_table
 from cxlib.show.sparkline import sparkline
 from cxlib.show.standing import standing_table
 from cxlib.show.transfers import brand_transfer_table
+from cxlib.show.trial_decision import decision_table, health_table
+from cxlib.show.trial_design import plan_table
+from cxlib.show.trial_effects import effects_table, estimators_table
+from cxlib.show.trial_looks import looks_table
 from cxlib.show.weighting import weighting
 from cxlib.show.worth import worth_table
 
 __all__ = [
-    "brand_transfer_table", "cause_table", "changes", "churn_table", "definitions", "driver_table", "freshness",
-    "hazard_table", "importance_compared_table", "levels", "link_table", "partner_league_table", "profile_table",
-    "repeat_table", "said_and_did_table", "scorecard", "standing_table", "survey_audit", "survival_table",
-    "touchpoints", "transitions_table", "value_checks_table", "weighting", "worth_table",
+    "brand_transfer_table", "cause_table", "changes", "changes_table", "churn_table", "decision_table",
+    "definitions", "driver_table", "effects_table", "estimators_table", "freshness", "hazard_table", "health_table",
+    "importance_compared_table", "levels", "link_table", "looks_table", "partner_league_table", "plan_table",
+    "profile_table", "repeat_table", "said_and_did_table", "scorecard", "standing_table", "survey_audit",
+    "survival_table", "touchpoints", "transitions_table", "value_checks_table", "weighting", "worth_table",
 ]  # fmt: skip
 
 _NOT_PLACED = "not placed"

@@ -111,6 +111,8 @@ def _naive(naive: float, main: pd.Series, unit: str) -> str:
     """Return the sentence on what before and after alone mistakes."""
     effect, found = float(main["estimate"]), amount(abs(naive), unit)
     start = f"Before and after differ by {'−' * (naive < 0)}{found}, the chosen design finds {signed(effect, unit)}"
+    if main["conf_low"] <= 0 <= main["conf_high"]:
+        return f"{start}, which cannot be told from nothing: the naive figure says no more than that."
     if abs(naive - effect) <= _APART * _error(main):
         return f"{start}: here the naive comparison is not far off, which nobody could have known without the other."
     rest = f"{signed(naive - effect, unit)}"

@@ -17,7 +17,7 @@ STAGGERED, DID, SYNTHETIC, COUNTERFACTUAL, INTERRUPTED, MATCHING, BEFORE_AFTER =
 )  # fmt: skip
 CHOSEN, SHOWN, NOT_APPLICABLE = "chosen", "shown", "not applicable"
 TITLES = {
-    STAGGERED: "effects by start and month",
+    STAGGERED: "roll-out against groups not yet touched",
     DID: "difference-in-differences",
     SYNTHETIC: "synthetic control",
     COUNTERFACTUAL: "forecast from what was not touched",

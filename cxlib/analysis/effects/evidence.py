@@ -134,7 +134,7 @@ def grade(
         - `size` 1, 0.5: 5 groups touched and 5 not (unclear: 5 in all); 19 donors and 24 periods before (5, 12); 24
           periods before (12); an effective sample of 100 (30).
         - `bias` 1, 0.5: a drift as large as any seen before leaves an effect in the first period (unclear: half as
-          large); what is unobserved would have to be stronger than the strongest observed (unclear: nothing to compare
+          large, or where `trend` passes: with many noisy periods the largest jump between two is luck); what is unobserved would have to be stronger than the strongest observed (unclear: nothing to compare
           it with). Not asked of an estimate that shows no effect.
         - `overlap` 1, 0.5: at most 2 % of the touched have nobody like them; unclear up to 10 %.
         - The design itself: `counterfactual` 1, `matching` 1, `interrupted` 1.5. `before_after` is none.

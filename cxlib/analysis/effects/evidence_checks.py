@@ -212,7 +212,11 @@ def _drift(given: Facts) -> Check:
     if row["status"] != results.OK:
         return Check(UNCLEAR, f"how much drift the effect bears cannot be told: {row['note']}")
     told = f"a drift {row['estimate']:.2g} times as large as any seen before would undo the effect of the first period"
-    return Check(_graded(float(row["estimate"]), 1.0, 0.5), told)
+    state = _graded(float(row["estimate"]), 1.0, 0.5)
+    if state == FAILS and trend(given).state == PASSES:  # what jumps between neighbouring periods is luck, not drift
+        told = "single periods before are too noisy to bound a drift after the start; a steady one would have been seen"
+        return Check(UNCLEAR, told)
+    return Check(state, told)
 
 
 def _strength(given: Facts) -> Check:
