@@ -25,6 +25,8 @@ _NAMES = {
     "loyalty": "cxlib.analysis.loyalty",
     "value": "cxlib.analysis.value",
     "partners": "cxlib.analysis.partners",
+    "experiments": "cxlib.analysis.experiments",
+    "effects": "cxlib.analysis.effects",
     "Moments": "cxlib.measure.moments:Moments",
     "CxError": "cxlib.errors:CxError",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -99,6 +100,35 @@ def test_run_and_snapshots(tmp_path: Path) -> None:
     ):
         refused = cx("-w", str(root), "run", "toy", "--force", *words)
         assert (refused.exit_code, said in refused.output) == (code, True), refused.output
+
+
+def test_a_report_about_an_experiment_stands_under_its_name(tmp_path: Path) -> None:
+    root = toy.with_snapshot(toy.with_trial(toy.workspace(tmp_path)))
+    assert (
+        "no faults (1 metric, 0 segments, 0 sources, 2 reports, 1 experiment, " in cx("-w", str(root), "check").output
+    )
+    for words, said in (
+        (("readout",), "'readout' is about one experiment: name it"),
+        (("readout", "--experiment", "gat"), "no experiment is called 'gat'; did you mean 'gate'?"),
+        (("readout", "--experiment", "other"), "Experiments: gate."),
+        (("toy", "--experiment", "gate"), "'toy' is about a period, not about an experiment"),
+    ):
+        refused = cx("-w", str(root), "run", *words)
+        assert (refused.exit_code, said in refused.output) == (errors.UsageError.exit_code, True), refused.output
+    assert not (root / "reports").exists()
+
+    folder = root / "reports" / "readout" / "gate"
+    for period, words in (("2026-09", "made from"), ("2026-10", "made from"), ("last", "stands already")):
+        done = cx("-w", str(root), "run", "readout", "--experiment", "gate", "--period", period)
+        assert done.exit_code == 0, done.output
+        assert words in done.output
+        label = "2026-10" if period == "last" else period
+        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        assert (manifest["experiment"], manifest["period"]) == ("gate", label)
+        assert f"about gate {label}" in (folder / "readout.html").read_text(encoding="utf-8")
+    plan = root / "params" / "experiments" / "gate.yml"
+    plan.write_text(plan.read_text(encoding="utf-8").replace("matters: 2", "matters: 3"), encoding="utf-8")
+    assert "the definitions changed" in cx("-w", str(root), "run", "readout", "--experiment", "gate").output
 
 
 def test_a_failed_run_ends_with_its_code(tmp_path: Path) -> None:

@@ -296,6 +296,30 @@ def test_whole_sources_in_the_docs_are_valid() -> None:
             )
 
 
+def yaml_blocks(page: str) -> list[str]:
+    return [block.body for block in blocks((ROOT / "docs" / page).read_text("utf-8")) if block.language == "yaml"]
+
+
+def test_plans_and_changes_in_the_docs_pass_the_checks_of_params(workspace: Path) -> None:
+    """What a page shows is laid into the project's own `params/`, whose metrics, segments and levels it names."""
+    from cxlib import params
+
+    [plan], [register] = yaml_blocks("add-an-experiment.md"), yaml_blocks("add-a-change.md")
+    (workspace / "params" / "experiments" / "from_the_docs.yml").write_text(plan, encoding="utf-8")
+    (workspace / "params" / "changes.yml").write_text(register, encoding="utf-8")
+    found = params.load(workspace)
+    assert found.experiments["from_the_docs"].registered
+    assert list(found.changes) == ["evening_hours"]
+
+
+def test_the_keys_of_plans_and_changes_are_all_explained() -> None:
+    from cxlib.params.models import Change, Experiment
+
+    for model, page in ((Experiment, "add-an-experiment.md"), (Change, "add-a-change.md")):
+        heads = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE)
+        assert {name.strip("`") for head in heads for name in head.split(", ")} == set(model.model_fields) - {"id"}
+
+
 def test_there_are_docs() -> None:
     assert ROOT / "README.md" in DOCS
     assert len(DOCS) > 3

@@ -45,7 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int
     code = "import os, sys\nprint('computed', 6 * 7)\nprint(sorted(os.environ))"
     once = "import os\nassert not os.path.exists('run.json'), 'runs only once'"
     root = toy.with_snapshot(toy.workspace(tmp_path_factory.mktemp("served"), first=code, second=once))
-    run_pack(root, "toy")
+    run_pack(toy.with_trial(root), "toy")
+    run_pack(root, "readout", experiment="gate")
     (root / "reports" / "toy" / "2026-09").mkdir()  # not whole: no run.json
     (root / "reports" / "toy" / "2026-09" / "index.html").write_text("half", encoding="utf-8")
     port = free_port()
@@ -67,6 +68,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int
         process.kill()
     process.wait()
     log.close()
+
+
+def test_a_report_about_an_experiment_has_its_address(server: tuple[Path, int, subprocess.Popen[bytes]]) -> None:
+    root, port, _ = server
+    base = "/reports/readout/gate"
+    home = get(port, "/")[2]
+    assert f'href="{base}/index.html"' in home
+    assert "Gate at level 40" in home
+    published = (root / "reports" / "readout" / "gate" / "index.html").read_text(encoding="utf-8")
+    assert get(port, f"{base}/")[2] == page.with_explore(published, "")
+    readout = get(port, f"{base}/readout.html")[2]
+    assert "about gate 2026-10" in readout
+    assert 'href="/explore/readout/gate/readout"' in readout
+    assert get(port, "/reports/readout/other/index.html")[0] == 404
 
 
 def test_serves_pages_and_apps_and_nothing_else(server: tuple[Path, int, subprocess.Popen[bytes]]) -> None:

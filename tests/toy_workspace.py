@@ -68,6 +68,34 @@ def workspace(root: Path, first: str = "print('value', size)", second: str = "pr
     return root
 
 
+TRIAL = """\
+title: Gate at level 40
+hypothesis: A later gate pleases more.
+variants: {now: 0.5, later: 0.5}
+start: "2026-08-01"
+stop: "2026-09-30"
+primary_metric: nps
+smallest_effect_that_matters: 2
+registered_on: "2026-07-15"
+owner: Insight
+"""
+
+
+def with_trial(root: Path) -> Path:
+    """Add the experiment `gate` to a workspace, and the pack `readout` about it."""
+    files = {
+        "params/experiments/gate.yml": TRIAL,
+        "params/reports/readout.yml": "title: Readout\naudience: tests\nof: experiment\nnotebooks: [readout]\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    own = PARAMETERS.replace('"toy"', '"readout"') + 'experiment: str = ""\n'
+    told = cell("print('about', experiment, period)")
+    notebook(root / "notebooks" / "readout" / "readout.ipynb", prose("# Did it work?"), cell(own, "parameters"), told)
+    return root
+
+
 def with_snapshot(root: Path) -> Path:
     """Give a workspace a store with one snapshot of no tables, whose newest event is at the end of `PERIOD`."""
     from cxlib.data.ledger import Batch, Ledger, TableVersion

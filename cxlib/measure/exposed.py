@@ -35,7 +35,8 @@ from cxlib.measure.together import families
 from cxlib.params import Metric, Segment, Touchpoint
 
 __all__ = [
-    "Trial", "daily", "exposures", "families", "moments", "several", "to_counts", "to_moments", "units", "values",
+    "Trial", "daily", "each_value", "exposures", "families", "moments", "several", "to_counts", "to_moments", "units",
+    "values",
 ]  # fmt: skip
 
 _COUNTS = ("units", "waiting", "rows", "missing", "clusters")
@@ -168,15 +169,10 @@ def values(
         `arm`, `level`, `value`, and as doubles `rows` (of this value), `missing` and `clusters` (of the arm and level,
         repeated): what `quantiles.Counts` takes. Arms without values have no rows. Sorted by level, arm and value.
     """
-    if metric.kind != "quantile":
-        raise UsageError(f"metric '{metric.id}' is no quantile", hint="Take `moments`.")
+    _check_quantile(metric)
     asked = Asked((metric,), tables, replace(trial, before=0), timezone, tuple(segments), touchpoints or {})
-    rows, levels = counted_rows(asked.side(metric, texts_of(metric))), levels_of(segments)
-    if not rows.y.type().is_integer():
-        raise UsageError(f"a quantile is of whole numbers (seconds), not of {rows.y.type()}")
-    people, keys = asked.people().drop("exposed_at", "_over"), ["_arm", *levels]
-    mine = rows.inner_join(people, rows._cluster == people.customer_id)
-    known = mine.filter(mine.y.notnull()).mutate(value=mine.y.cast("int64"))  # noqa: PD004, Ibis has no other name
+    mine, levels = _of_units(metric, asked), levels_of(segments)
+    known, keys = _numbers(mine), ["_arm", *levels]
     often = known.group_by([*keys, "value"]).aggregate(rows=known.count())
     each = mine.group_by([*keys, "_cluster"]).aggregate(_rows=mine.y.count(), _all=mine.count())
     whole = each.group_by(keys).aggregate(
@@ -186,6 +182,26 @@ def values(
     numbers = {name: both[name].cast("float64") for name in ("value", "rows", "missing", "clusters")}
     shown = both.select(arm=_name(both, trial), level=named(both, levels), **numbers)
     return shown.order_by([shown.level, _place(shown, trial), shown.value])
+
+
+def each_value(
+    metric: Metric, tables: Tables, trial: Trial, *, timezone: str, segments: Sequence[Segment] = (),
+    touchpoints: Mapping[str, Touchpoint] | None = None,
+) -> ir.Table:  # fmt: skip
+    """Build the query that brings a quantile metric's values one by one; parameters and raises as `moments`.
+
+    Returns
+    -------
+    ibis.expr.types.Table
+        `customer_id`, `arm` and `value` as a double, one row per value, sorted by all three: for limits that allow for
+        customers with several values. It names customers: compute, use and let go of it.
+    """
+    _check_quantile(metric)
+    asked = Asked((metric,), tables, replace(trial, before=0), timezone, tuple(segments), touchpoints or {})
+    found = _numbers(_of_units(metric, asked))
+    return found.select("customer_id", arm=_name(found, trial), value=found.value.cast("float64")).order_by(
+        ["customer_id", "arm", "value"]
+    )
 
 
 def exposures(tables: Tables, trial: Trial, *, timezone: str, segments: Sequence[Segment] = ()) -> ir.Table:
@@ -249,6 +265,25 @@ def to_counts(frame: pd.DataFrame, arms: Sequence[str], level: str = "all") -> C
     mine = frame[(frame["level"] == level) & frame["arm"].isin(list(arms))]
     place = {arm: number for number, arm in enumerate(arms)}
     return Counts(mine["arm"].map(place).to_numpy(dtype=int), mine["value"], mine["rows"], len(place))
+
+
+def _check_quantile(metric: Metric) -> None:
+    if metric.kind != "quantile":
+        raise UsageError(f"metric '{metric.id}' is no quantile", hint="Take `moments`.")
+
+
+def _of_units(metric: Metric, asked: Asked) -> ir.Table:
+    """Return a quantile metric's rows beside the exposed customers whose they are."""
+    rows = counted_rows(asked.side(metric, texts_of(metric)))
+    if not rows.y.type().is_integer():
+        raise UsageError(f"a quantile is of whole numbers (seconds), not of {rows.y.type()}")
+    people = asked.people().drop("exposed_at", "_over")
+    return rows.inner_join(people, rows._cluster == people.customer_id)
+
+
+def _numbers(rows: ir.Table) -> ir.Table:
+    """Return the rows that have a number, as `value`."""
+    return rows.filter(rows.y.notnull()).mutate(value=rows.y.cast("int64"))  # noqa: PD004, Ibis has no other name
 
 
 def _pairs(names: Sequence[str]) -> dict[str, tuple[str, str]]:

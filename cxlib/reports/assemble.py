@@ -148,7 +148,7 @@ def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], str]:
     """Return the headline in sentences, and the table of the pack's metrics."""
     context = _context(build)
     if build.experiment:
-        told = frame.loc[frame["metric"].isin(HEADLINES), "note"].tolist()
+        told = [line for note in frame.loc[frame["metric"].isin(HEADLINES), "note"] for line in note.splitlines()]
         return told or [f"{build.about}: nothing could be told."], ""
     metrics = context.described if context else build.metrics()
     metrics = {name: metrics[name] for name in build.report.metrics}

@@ -184,8 +184,9 @@ def resolve_period(text: str, workspace: Workspace, latest: Mapping[str, datetim
 
 
 def _newest(latest: Mapping[str, datetime | None]) -> datetime | None:
-    """Return the time of the newest event of all tables of events."""
-    return max((moment for table in EVENTS if (moment := latest.get(table)) is not None), default=None)
+    """Return the time of the newest event of all tables of events; of exposures where there are no others."""
+    found = [moment for table in EVENTS if (moment := latest.get(table)) is not None]
+    return max(found, default=latest.get("exposures"))
 
 
 def _partial(period: Period, workspace: Workspace, latest: Mapping[str, datetime | None]) -> str:

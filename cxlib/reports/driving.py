@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.measure import changes
 from cxlib.measure.plans import Undefined
 from cxlib.params.models import DriverModel, Experiment
 from cxlib.periods import Period
-from cxlib.reports import bring
+from cxlib.reports import bring, trial_health
 from cxlib.reports.inputs import Inputs
-
-_AFTER_STOP = 14  # days in which answers about what happened in an experiment still come in
+from cxlib.reports.tried import Tried
 
 
 def driven(inputs: Inputs, model: DriverModel, months: int, method: str, seed: int) -> pd.DataFrame:
@@ -104,9 +104,9 @@ def _stated(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.Dat
 
 def _tried(inputs: Inputs, model: DriverModel) -> pd.DataFrame | None:
     """Return what experiments that are over by the end of the period did to the outcome, by the driver they changed."""
-    own, parts = bring.own(inputs), []
+    parts = []
     for title, plan in _plans(inputs, model).items():
-        if _until(plan) <= pd.Timestamp(own.next_day) and "exposures" in inputs.store().tables:
+        if Tried(inputs, plan).over and "exposures" in inputs.store().tables:
             effect = _effect(inputs, model, plan)
             parts += [] if effect is None else [results.label(effect, level=title)]
     return results.concat(parts) if parts else None
@@ -118,37 +118,21 @@ def _plans(inputs: Inputs, model: DriverModel) -> dict[str, Experiment]:
     return {driver.title: known[driver.experiment] for driver in model.drivers.values() if driver.experiment in known}
 
 
-def _until(plan: Experiment) -> pd.Timestamp:
-    """Return up to when answers belong to an experiment: those about its last day come in later."""
-    return pd.Timestamp(plan.stop) + pd.Timedelta(days=1 + _AFTER_STOP)
-
-
 def _effect(inputs: Inputs, model: DriverModel, plan: Experiment) -> pd.DataFrame | None:
-    """Return the size of the difference between the last arm and the control, among answers from the exposure on."""
-    from cxlib.analysis import extracts
-    from cxlib.measure import differences
-    from cxlib.measure.moments import Moments
+    """Return the size of the difference between the last arm and the control; None where it may not be believed."""
+    from cxlib.analysis.experiments.health import FAILS, gravity
 
-    about, store = inputs.context, inputs.store()
-    metric, zone = about.metrics[model.outcome], about.workspace.timezone
-    until = _until(plan)
-    periods = Period.range(plan.start[:7], f"{until:%Y-%m}")
-    rows = bring.fetch(inputs, extracts.rows(
-        metric, store.tables, periods, timezone=zone, columns={"at": metric.time}, kept=model.filter,
-        touchpoints=about.touchpoints,
-    )).dropna(subset="y")  # fmt: skip
-    exposed = store.tables["exposures"]
-    mine = exposed.filter(exposed.experiment == plan.id)
-    arms = bring.fetch(inputs, mine.select("customer_id", "variant", "exposed_at"))
-    met = rows.merge(arms, on=bring.CUSTOMER)
-    met = met[(met["at"] >= met["exposed_at"]) & (met["at"] < until)]
-    control, *_, tried = plan.variants
-    sides = [met[met["variant"] == name] for name in (control, tried)]
-    if min(side[bring.CUSTOMER].nunique() for side in sides) < max(about.least(metric), 2):
+    tried, own = Tried(inputs, plan), inputs.context.metrics[model.outcome]
+    if gravity(trial_health.checked(tried)) == FAILS:
         return None
-    before, after = (Moments.of(side["y"], clusters=side[bring.CUSTOMER]) for side in sides)
-    found = differences.mean_difference(before, after, confidence=about.workspace.confidence)
-    return results.label(found, against=control, note=f"{plan.title}, {plan.start} to {plan.stop}")
+    kept = " and ".join(f"({text})" for text in (own.filter, model.filter) if text)
+    metric = own.model_copy(update={"filter": kept})
+    sides = tried.moments(metric)
+    control, treatment = sides[tried.control], sides[plan.arms[-1]]
+    if min(float(side.clusters) for side in (control, treatment)) < max(inputs.context.least(metric), 2):
+        return None
+    found = changes.difference(metric, control, treatment, inputs.context.workspace.confidence)
+    return results.label(found, against=tried.control, note=f"{plan.title}, {plan.start} to {plan.stop}")
 
 
 def _performance(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.DataFrame:

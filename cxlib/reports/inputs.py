@@ -97,7 +97,7 @@ class Inputs:
     frozen: Frozen
     open: Callable[[], Store]
     _store: Store | None = field(default=None, repr=False)
-    _joints: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    _brought: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _ready: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)  # brought, and not yet asked for
 
     def moments(
@@ -184,9 +184,13 @@ class Inputs:
         from cxlib.measure import plans
 
         key = self._key("joint", metric, segments, [period.label for period in periods])
-        if key not in self._joints:  # why it moved and where are asked of the same sums
-            self._joints[key] = self._run(plans.joint, metric, periods, segments)
-        return self._joints[key]
+        return self.once(key, lambda: self._run(plans.joint, metric, periods, segments))
+
+    def once(self, key: str, bring: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Bring a frame that several answers are made of but once; it is never frozen and not to be changed."""
+        if key not in self._brought:
+            self._brought[key] = bring()
+        return self._brought[key]
 
     def result(
         self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str],

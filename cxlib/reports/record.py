@@ -27,6 +27,7 @@ from cxlib.reports.customers import Customers
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
 from cxlib.reports.levels import measured, unfinished
+from cxlib.reports.trials import Trials
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -100,7 +101,7 @@ def _workspace() -> Path:
     return parameters.find_workspace(Path(named) if named else None)
 
 
-class Run(Questions, Customers):
+class Run(Questions, Customers, Trials):
     """An open run. Made by `open_run`.
 
     Attributes
