@@ -108,14 +108,20 @@ def leading_once(tried: Tried, metric: Metric, arm: str) -> pd.DataFrame:
 
 
 def relative_once(tried: Tried, metric: Metric, arm: str) -> pd.DataFrame:
-    """Return the effect as a share of the control's value; an NPS has none, for its zero is nobody's nothing."""
+    """Return the effect as a share of the control's value; an NPS has none, for its zero is nobody's nothing.
+
+    With the covariate of before where the effect that leads has it: two figures beside each other are of one estimate.
+    """
     from cxlib.analysis import experiments
 
     sides = tried.moments(metric)
     pair = (sides[tried.control], sides[arm])
-    found = experiments.effect(
-        *pair, scale="relative", sequential=lasting(tried, metric), confidence=confidence_of(tried)
-    )
+    how: dict[str, Any] = {"sequential": lasting(tried, metric), "confidence": confidence_of(tried)}
+    found = experiments.effect(*pair, scale="relative", **how)
+    capped = tried.plan.winsorise and metric.kind in ("mean", "ratio")
+    if tried.plan.days_before and not capped:
+        adjusted = experiments.cuped(*pair, scale="relative", **how)
+        found = found if adjusted["status"].iloc[0] != results.OK else adjusted
     return named(tried, metric, arm, found, pair)
 
 
