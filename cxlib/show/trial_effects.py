@@ -13,6 +13,7 @@ from cxlib.params.models import Experiment, Metric
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import LINE, SMALL, Chart, Sheet, nothing, themed, wrap
 from cxlib.show.differences import inside, largest_of, plain, reading, span
+from cxlib.show.drivers import capital
 from cxlib.show.formats import Format, brief, formatting, headed, metric_of, missing_words
 from cxlib.show.markup import Cell, Html
 
@@ -208,7 +209,7 @@ def estimators_table(
         "What it saved": [markup.text_cell(plain(row["note"]) or "–") for row in mine],
     }
     several = len({row["at"] for row in mine}) > 1
-    keys = [(" · ".join([row["method"], *[arm_name(row["at"])] * several]),) for row in mine]
+    keys = [(" · ".join([capital(row["method"]), *[arm_name(row["at"])] * several]),) for row in mine]
     body = markup.table(columns, [f"Method, {told[0].title}"], keys)
     return markup.figure(title or _methods(mine), body, [escape(_WHAT_THEY_ARE)])
 
@@ -346,6 +347,8 @@ def _finding(found: Sequence[Found], plan: Experiment, form: Format) -> str:
     rest = f"{_few(others)} moved, too" if others else "nothing else is shown to move"
     if others and not any(_has_moved(row) for _, _, row in first):
         rest = f"but {_few(others)} moved"
+    if not others and (_runs(first) or all(missing_words(row) for _, _, row in first)):
+        return "; ".join(told)  # what is hidden, or not known yet, did not move "nothing else"
     return "; ".join([*told, rest] if len(found) > len(first) else told)
 
 
@@ -354,9 +357,15 @@ def _in_short(row: rows.Row | None, metric: Metric, form: Format) -> str:
     if row is None or missing_words(row):
         return "could not be compared"
     if row["verdict"] != "moved":
-        return "is not shown to change"
+        return "is not shown to change" if row["verdict"] else "has no verdict before the end"
     size = brief(form.change(abs(row["estimate"]), metric.unit)).lstrip("+")
     return f"{'rose' if row['estimate'] > 0 else 'fell'} by {size}"
+
+
+def _runs(found: Sequence[Found]) -> bool:
+    """Say whether the experiment runs still: then effects have no verdict."""
+    known = [row for _, _, row in found if row is not None and not missing_words(row)]
+    return bool(known) and all(not row["verdict"] and row["p_value"] == row["p_value"] for row in known)
 
 
 def _has_moved(row: rows.Row | None) -> bool:
@@ -371,6 +380,8 @@ def _moved(row: rows.Row | None, metric: Metric, matters: float, form: Format) -
     if row["verdict"] == "moved":
         size = brief(form.change(abs(row["estimate"]), metric.unit)).lstrip("+")
         return f"{metric.title} {'rose' if row['estimate'] > 0 else 'fell'} by {size} ({limits})"
+    if not row["verdict"] and row["p_value"] == row["p_value"]:
+        return f"{metric.title}: no verdict before the end; so far {limits}"
     if inside(row, matters):
         return f"{metric.title} did not change by what matters ({limits})"
     if row["verdict"] == "could not have been seen":
