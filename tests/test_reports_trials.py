@@ -207,6 +207,11 @@ def test_a_failed_check_withholds_the_verdict(asked: Asked) -> None:
     [
         ("2026-02", {}, "it starts on 2026-04-01, after the end of 2026-02"),
         (PERIOD, {"id": "never_seen"}, "nobody was exposed to Proactive delivery updates"),
+        (
+            PERIOD,
+            {"unit": "account_id"},
+            "its units are drawn by account_id: only experiments that draw customers can be read yet",
+        ),
     ],
 )
 def test_without_anybody_there_are_reasons_and_no_number(

@@ -131,7 +131,7 @@ class Designs:
             return [simple]
         told: dict[str, Any] = {"outcome": "y", "time": "period", "first_treated": "since", "control": "not_yet",
                                 "confidence": self.confidence}  # fmt: skip
-        study = effects.event_study(own, cluster=bring.CUSTOMER, **told)
+        study = effects.event_study(own, cluster=bring.CUSTOMER, base="all", **told)
         placebos = effects.placebos(own, unit=bring.CUSTOMER, group="group", base="all", **told)
         placebos = self._hidden(placebos, "level", own.groupby("group")[bring.CUSTOMER].nunique())
         tests = study[study["comparison"] == "test"]

@@ -85,6 +85,8 @@ class Tried:
         from cxlib.measure.exposed import Trial
 
         plan = self.plan
+        if plan.unit != bring.CUSTOMER:
+            raise Undefined(f"its units are drawn by {plan.unit}: only experiments that draw customers can be read yet")
         if not self.begun:
             raise Undefined(f"it starts on {plan.start}, after the end of {self.inputs.context.period}")
         first = self.moment(plan.start)
