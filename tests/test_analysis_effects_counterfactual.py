@@ -264,6 +264,9 @@ class TestDoor:
         found = run(seen, start, seasonal=seasonal)
         assert found["status"].tolist() == ["too_few"] * 3
 
+    def test_no_rows(self, seen: pd.DataFrame) -> None:
+        assert run(seen.iloc[:0], "2025-07")["status"].tolist() == ["too_few"] * 3
+
     def test_kinds(self, seen: pd.DataFrame) -> None:
         other = seen.astype("float64[pyarrow]")
         other.index = pd.PeriodIndex(seen.index, freq="M").to_timestamp()

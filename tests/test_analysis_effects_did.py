@@ -11,6 +11,7 @@ Two treated clusters have about one degree of freedom: the interval holds the tr
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,50 @@ class TestDoor:
             found = effects.did(other, outcome="y", time="when", treated="treated", unit="unit", start=start)
             pd.testing.assert_frame_equal(found, expected)
 
+    @pytest.mark.parametrize("kind", ["text", "period", "periods as objects", "first days", "last days"])
+    def test_a_start_may_be_written_in_any_way(self, kind: str, rng: np.random.Generator) -> None:
+        """Months are months however they come; a day within one means the next: nothing of it may lie before."""
+        frame = one_start(25, 25, 4, 2, rng)
+        months = pd.period_range("2025-12", periods=4, freq="M")
+        when: Any = {
+            "text": months.astype(str), "period": months, "periods as objects": months.astype(object),
+            "first days": months.to_timestamp(), "last days": months.to_timestamp(how="end").normalize(),
+        }[kind]  # fmt: skip
+        other = frame.assign(when=pd.Series(when)[frame["time"]].array)
+        names: dict[str, Any] = {"outcome": "y", "treated": "treated", "unit": "unit"}
+        expected = effects.did(frame, time="time", start=2, **names)
+        starts = ["2026-02", "2026-02-01", dt.date(2026, 2, 1), pd.Period("2026-02", "M"), pd.Timestamp("2026-02-01")]
+        starts += [] if kind == "last days" else ["2026-01-15"]
+        for start in starts:
+            pd.testing.assert_frame_equal(effects.did(other, time="when", start=start, **names), expected)
+
+    @pytest.mark.parametrize("freq", ["Q", "W-SUN"])
+    def test_quarters_and_weeks_of_pandas(self, freq: str, rng: np.random.Generator) -> None:
+        frame = one_start(25, 25, 4, 2, rng)
+        when = pd.period_range("2026-01-05", periods=4, freq=freq)
+        other = frame.assign(when=pd.Series(when)[frame["time"]].array)
+        names: dict[str, Any] = {"outcome": "y", "treated": "treated", "unit": "unit"}
+        expected = effects.did(frame, time="time", start=2, **names)
+        for start in (when[2], when[2].start_time, {"Q": "2026-Q3", "W-SUN": "2026-W04"}[freq]):
+            pd.testing.assert_frame_equal(effects.did(other, time="when", start=start, **names), expected)
+
+    @pytest.mark.parametrize("kind", ["object", "string", "category", "category of numbers"])
+    def test_labels_that_look_like_numbers_are_levels(self, kind: str, rng: np.random.Generator) -> None:
+        frame = one_start(30, 30, 4, 2, rng).assign(x=lambda t: rng.integers(0, 4, len(t)))
+        frame["y"] += np.array([0.0, 3.0, 1.0, 2.0])[frame["x"]]
+        text = frame["x"].astype(str)
+        given = {
+            "object": text.astype(object), "string": text.astype("string"), "category": text.astype("category"),
+            "category of numbers": frame["x"].astype("category"),
+        }[kind]  # fmt: skip
+        names: dict[str, Any] = {"outcome": "y", "time": "time", "treated": "treated", "start": 2}
+        letters = frame.assign(x=frame["x"].map(dict(enumerate("abcd"))))
+        expected = effects.did(letters, covariates=["x"], **names)
+        found = effects.did(frame.assign(x=given), covariates=["x"], **names)
+        pd.testing.assert_frame_equal(found, expected)
+        straight = effects.did(frame, covariates=["x"], **names)
+        assert first(straight)["estimate"] != pytest.approx(first(expected)["estimate"], rel=1e-3)
+
     def test_missing_values_are_left_out_and_counted(self, rng: np.random.Generator) -> None:
         frame = one_start(25, 25, 2, 1, rng)
         holes = pd.concat([frame, frame.iloc[:3].assign(y=np.nan), frame.iloc[:2].assign(unit=None)])
@@ -269,6 +314,23 @@ class TestDoor:
         assert row["status"] in (results.UNDEFINED, results.TOO_FEW)
         assert row["note"]
         assert np.isnan(row["estimate"])
+
+    def test_no_rows_are_too_few_in_all_designs(self) -> None:
+        """A filter that leaves nothing gives a row that says so, whichever design it is given to."""
+        none = pd.DataFrame({"y": [], "t": [], "g": [], "u": [], "s": []}, dtype=float)
+        names: dict[str, Any] = {"outcome": "y", "time": "t"}
+        flagged, begun = {"treated": "g", "start": 3}, {"first_treated": "s"}
+        for found in (
+            effects.did(none, **names, **flagged), effects.event_study(none, **names, **flagged),
+            effects.event_study(none, **names, **begun), effects.placebos(none, **names, **begun),
+            effects.before_after(none, **names, **flagged), effects.interrupted_series(none, **names, start=3),
+            effects.aggregate(effects.group_time_att(none, **names, **begun, unit="u"), "group"),
+            effects.synthetic_control(none, **names, **flagged, unit="u"),
+            effects.counterfactual(none.set_index("t"), outcome="y", controls=["g"], start=3),
+            effects.weighting(none, outcome="y", treated="g", covariates=["s"]),
+        ):  # fmt: skip
+            assert set(found["status"]) == {results.TOO_FEW}
+            assert found["note"].all()
 
     def test_too_few_clusters(self) -> None:
         frame = one_start(1, 2, 4, 2, np.random.default_rng(1))

@@ -25,10 +25,13 @@ def effect(value: float = 1.0, error: float = 0.1, **more: Any) -> pd.DataFrame:
 
 
 def trend(p_value: float = 0.5, drift: float = 0.1, breakdown: float = 1.5, status: str = "ok") -> pd.DataFrame:
-    note = f"nothing was found. going on, it would make {drift:.3g} of the average effect"
     common = {"comparison": "test", "status": status}
     return results.concat([
-        results.frame(metric="pre_trend", estimate=1.0, p_value=p_value, note=note, **common),
+        results.frame(metric="pre_trend", estimate=1.0, p_value=p_value, note="nothing was found", **common),
+        results.frame(
+            metric="drift", comparison="difference", level=["a period", "average"], estimate=[drift / 9, drift],
+            status=status,
+        ),
         results.frame(metric="breakdown", level=["first period", "average"], estimate=[breakdown, 0.1], **common),
     ])  # fmt: skip
 
@@ -76,7 +79,7 @@ class TestRules:
             ({"pre_trend": trend(p_value=0.01)}, "trend", "fails", 4, "weak"),
             ({"pre_trend": trend(drift=0.6)}, "trend", "unclear", 0.5, "strong"),
             ({"pre_trend": trend(breakdown=0.6)}, "bias", "unclear", 0.5, "strong"),
-            ({"pre_trend": trend(breakdown=0.4)}, "bias", "fails", 1, "fair"),
+            ({"pre_trend": trend(breakdown=0.4)}, "bias", "unclear", 0.5, "strong"),
             ({"placebos": tried(time=(4, 12))}, "in time", "fails", 2, "fair"),
             ({"placebos": tried(time=(1, 12))}, "in time", "unclear", 0.5, "strong"),
             ({"placebos": tried(time=(0, 4))}, "in time", "unclear", 0.5, "strong"),
@@ -94,6 +97,39 @@ class TestRules:
         assert found[2].pop(check) == state
         assert set(found[2].values()) == {"passes"}
         assert found[:2] == (word, points)
+
+    def test_how_much_drift_it_bears_counts_where_none_could_be_seen(self) -> None:
+        """Where `trend` passes a drift that mattered is ruled out, and the largest jump between two periods is luck."""
+        word, points, found = graded(**GOOD | {"pre_trend": trend(drift=0.6, breakdown=0.4)})
+        assert (found["trend"], found["bias"]) == ("unclear", "fails")
+        assert (word, points) == ("fair", 1.5)
+
+    @pytest.mark.parametrize(
+        ("breakdown", "words"),
+        [
+            (0.00097, "an undetected drift far smaller than the swings between single periods seen before would"),
+            (0.1, "an undetected drift a tenth as large as the swings"),
+            (0.5, "an undetected drift half as large as the swings"),
+            (1.6, "only an undetected drift 1.6 times as large as the swings"),
+            (0.0, "the effect of the first period, taken by itself, cannot be told from none"),
+            (np.inf, "no drift like the swings"),
+        ],
+    )
+    def test_how_much_drift_it_bears_in_plain_words(self, breakdown: float, words: str) -> None:
+        facts = GOOD | {"pre_trend": trend(drift=0.6, breakdown=min(breakdown, 1e300))}
+        facts["pre_trend"] = facts["pre_trend"].replace({"estimate": {1e300: np.inf}})
+        found = effects.grade(effect(), design="did", **facts)
+        assert words in found.set_index("level").loc["bias", "note"]
+
+    def test_how_much_drift_it_bears_never_leads(self) -> None:
+        """It errs on the side of caution: what else speaks against the estimate is told before it."""
+        facts = GOOD | {"pre_trend": trend(drift=0.6, breakdown=0.1), "groups": (4, 1)}
+        told = effects.grade(effect(), design="did", **facts)["note"].iloc[0]
+        assert told.index("no drift before the start was found") < told.index("4 groups") < told.index("an undetected")
+
+    def test_a_drift_that_is_not_told_may_be_any(self) -> None:
+        rows = GOOD["pre_trend"]
+        assert graded(**GOOD | {"pre_trend": rows[rows["metric"] != "drift"]})[2]["trend"] == "unclear"
 
     def test_points_add_up(self) -> None:
         word, points, _ = graded(**GOOD | {"pre_trend": trend(p_value=0.01), "groups": (4, 1)})

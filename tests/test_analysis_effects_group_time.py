@@ -228,6 +228,48 @@ class TestWrittenOut:
 
 
 class TestDoor:
+    def test_no_rows(self) -> None:
+        found = fit(staggered(SIZES, 8, np.random.default_rng(1)).iloc[:0])
+        assert found.frame.empty
+        assert effects.aggregate(found, "simple")["status"].tolist() == [results.TOO_FEW]
+
+    def test_frames_are_not_drawn_together(self, rng: np.random.Generator) -> None:
+        with pytest.raises(UsageError, match=r"not \.frame"):
+            effects.aggregate(fit(staggered(SIZES, 8, rng)).frame, "simple")  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("kind", ["period", "first days", "dates of starts"])
+    def test_months_of_all_kinds_are_one(self, kind: str, rng: np.random.Generator) -> None:
+        frame = staggered(SIZES, 8, rng)
+        months = pd.period_range("2025-09", periods=8, freq="M")
+        text = {number + 1: str(month) for number, month in enumerate(months)}
+        names = frame.assign(time=frame["time"].map(text), start=frame["start"].map(text))
+        days = [f"{name}-01" for name in names["time"]]
+        periods = {name: pd.PeriodIndex(names[name], freq="M") for name in ("time", "start")}
+        when = {"period": periods["time"], "first days": pd.to_datetime(days), "dates of starts": names["time"]}[kind]
+        other = names.assign(
+            time=when, start=periods["start"] if kind == "period" else pd.to_datetime(names["start"] + "-01")
+        )
+        pd.testing.assert_frame_equal(fit(other).frame, fit(names).frame)
+        assert "2025-12" in fit(other).groups["group"].tolist()
+
+    @pytest.mark.parametrize("base", ["varying", "universal", "all"])
+    def test_starts_at_which_nobody_was_seen_are_groups_of_their_own(self, base: str, rng: np.random.Generator) -> None:
+        """As in R did: 4 and 5 stay apart where 4 is absent, and the first time seen of group 4 is its second."""
+        frame = staggered({0: 20, 4: 10, 5: 12}, 8, rng)
+        frame = frame[frame["time"] != 4]
+        found = fit(frame, base=base)
+        assert found.groups["group"].tolist() == ["4", "5", "never"]
+        alone = fit(frame[frame["start"] != 5], base=base).frame
+        mine = found.frame[found.frame["level"] == "4"]
+        np.testing.assert_allclose(mine["estimate"], alone["estimate"], atol=1e-12)
+        dynamic = effects.aggregate(found, "dynamic").set_index("at")
+        assert dynamic.loc["0", "estimate"] == pytest.approx(cells(found).loc[("5", "5"), "estimate"])
+        size = found.groups.set_index("group")["share"]
+        both = [cells(found).loc[place, "estimate"] for place in (("4", "5"), ("5", "6"))]
+        expected = np.average(both, weights=[size["4"], size["5"]])
+        assert dynamic.loc["1", "estimate"] == pytest.approx(expected)
+        assert "nobody is seen at the start of group 4" in found.frame["note"].iloc[0]
+
     @pytest.fixture
     def frame(self, rng: np.random.Generator) -> pd.DataFrame:
         return staggered(SIZES, 9, rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import numpy as np
 import pandas as pd
@@ -211,13 +213,37 @@ class TestDoor:
             ({"lags": -1}, "no whole number"),
             ({"confidence": 95}, "not between 0 and 1"),
             ({"outcome": "z"}, "no column 'z'"),
-            ({"std_error": "zero"}, "not above 0"),
+            ({"std_error": "below"}, "errors below 0"),
         ],
     )
     def test_refused(self, seen: pd.DataFrame, change: dict, words: str) -> None:
         keywords = {"outcome": "y", "time": "month", "start": "2025-01", **change}
         with pytest.raises(UsageError, match=words):
-            effects.interrupted_series(seen.assign(zero=0.0), **keywords)
+            effects.interrupted_series(seen.assign(below=-0.1), **keywords)
+
+    def test_errors_of_0_are_as_small_as_the_smallest_above(self, seen: pd.DataFrame) -> None:
+        """A share of 0 or 1 has a binomial error of 0: a weight of one over it would leave the others none."""
+        names: dict[str, Any] = {"outcome": "y", "time": "month", "start": "2025-01", "std_error": "error"}
+        errors = np.linspace(0.2, 0.4, 36)
+        holes, filled = errors.copy(), errors.copy()
+        holes[[3, 30]], filled[[3, 30]] = 0.0, 0.2
+        found, expected = (effects.interrupted_series(seen.assign(error=one), **names) for one in (holes, filled))
+        np.testing.assert_allclose(found["estimate"], expected["estimate"])
+        assert "2 points with a sampling error of 0" in found["note"].iloc[0]
+        none = effects.interrupted_series(seen.assign(error=0.0), **names)
+        np.testing.assert_allclose(none["estimate"], run(seen)["estimate"])
+        assert "all weigh alike" in none["note"].iloc[0]
+
+    def test_no_rows(self, seen: pd.DataFrame) -> None:
+        found = run(seen.iloc[:0])
+        assert found["at"].tolist() == ["level change", "slope change", "average effect"]
+        assert (found["status"] == results.TOO_FEW).all()
+
+    def test_periods_of_pandas_keep_their_names(self) -> None:
+        for freq, first, names in (("Q", "2023Q1", "2025-Q1"), ("W-SUN", "2026-01-05", "2026-W10")):
+            when = pd.period_range(first, periods=16, freq=freq)
+            table = series.read({"y": np.zeros(16)}, outcome="y", times=when, start=when[8])
+            assert (table.begins, table.start, table.step) == (names, 8, "quarter" if freq == "Q" else "week")
 
     def test_twice_or_uneven(self, seen: pd.DataFrame) -> None:
         with pytest.raises(UsageError, match="2025-12 several times"):

@@ -243,6 +243,19 @@ class TestBalance:
 
 
 class TestDoor:
+    @pytest.mark.parametrize("kind", ["object", "category"])
+    def test_labels_that_look_like_numbers_are_levels(self, kind: str, rng: np.random.Generator) -> None:
+        x = rng.integers(0, 3, 600)
+        t = (rng.random(600) < np.array([0.3, 0.7, 0.4])[x]).astype(int)
+        frame = pd.DataFrame({"t": t, "y": np.array([0.0, 2.0, -1.0])[x] + t + rng.normal(size=600)})
+        names: dict[str, Any] = {"outcome": "y", "treated": "t", "covariates": ["x"]}
+        digits = frame.assign(x=pd.Series(x if kind == "category" else x.astype(str)).astype(kind))
+        letters = frame.assign(x=np.array(list("abc"))[x])
+        found, expected = (effects.weighting(each, **names) for each in (digits, letters))
+        np.testing.assert_allclose(found["estimate"], expected["estimate"])
+        levels = effects.balance_table(digits, **names)["level"]
+        assert {"x = 1", "x = 2"} <= set(levels)
+
     @pytest.mark.parametrize("design", [effects.weighting, effects.matching])
     def test_missing_and_odd_columns(self, design: Any) -> None:
         frame = SEVEN.astype({"t": "boolean", "x": "Float64", "y": "object"})

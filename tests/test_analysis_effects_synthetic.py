@@ -221,8 +221,15 @@ class TestDoor:
             fit(seen.assign(all=1, two=2), **change)
 
     def test_a_unit_twice(self, seen: pd.DataFrame) -> None:
-        with pytest.raises(UsageError, match="2 rows or more for one month"):
+        with pytest.raises(UsageError, match=r"North has 2 rows for one month, 2023-01; .* 1 of 180 have several"):
             fit(pd.concat([seen, seen.head(1)]))
+
+    def test_every_unit_twice(self, seen: pd.DataFrame) -> None:
+        with pytest.raises(UsageError, match=r"Centre has 2 rows for one month, 2023-01; .* 180 of 180 have several"):
+            fit(pd.concat([seen, seen]))
+
+    def test_no_rows(self, seen: pd.DataFrame) -> None:
+        assert fit(seen.iloc[:0]).frame["status"].tolist() == ["too_few"]
 
     def test_too_few(self, seen: pd.DataFrame) -> None:
         early = fit(seen, start="2023-03").frame

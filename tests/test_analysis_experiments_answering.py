@@ -75,6 +75,14 @@ class TestResponse:
         assert "rare" not in levels
         assert "other levels" in levels
 
+    def test_an_arm_named_control_is_the_control(self) -> None:
+        """Although `callback` comes first in the alphabet: more answer with it, not fewer."""
+        found = response_by_arm(invitations({"callback": (400, 120), "control": (500, 100)}))
+        assert found["at"].tolist() == ["control", "callback", "callback"]
+        assert (found["against"].iloc[2], found["estimate"].iloc[2]) == ("control", pytest.approx(0.1))
+        turned = response_by_arm(invitations({"callback": (400, 120), "control": (500, 100)}), control="callback")
+        assert turned["estimate"].iloc[2] == pytest.approx(-0.1)
+
     def test_several_treatments(self) -> None:
         frame = invitations({"a": (100, 30), "b": (100, 40), "c": (100, 50)}, plan="Pro")
         found = response_by_arm(frame, control="b", segments=["plan"])

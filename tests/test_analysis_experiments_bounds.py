@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from cxlib.analysis.experiments import lee_bounds, said
+from cxlib.analysis.experiments.answerers import control_of
 from cxlib.analysis.experiments.bounds import reach
 from cxlib.errors import UsageError
 from cxlib.measure.differences import mean_difference
@@ -35,6 +36,28 @@ def ends(found: pd.DataFrame) -> tuple[float, float]:
     """Return lower and upper bound."""
     by = found.set_index("at")["estimate"]
     return float(by["lower"]), float(by["upper"])
+
+
+class TestControl:
+    @pytest.mark.parametrize("name", ["control", "Control", "CONTROL"])
+    def test_an_arm_named_control_is_the_control(self, name: str) -> None:
+        """Also where another one comes first in the alphabet: the callback adds 1, and does not take 1 away."""
+        given = units([1.0, 2.0, 3.0], 10, [2.0, 3.0, 4.0], 10)
+        arm = np.where(given["arm"] == 0, name, "callback")
+        found = lee_bounds(given["outcome"], given["responded"], arm)
+        assert ends(found) == pytest.approx((1, 1), abs=EXACT)
+        assert set(found["against"]) == {name}
+
+    def test_the_rule(self) -> None:
+        """A name said to be the control wins; without one of that name it is the first in sorted order."""
+        assert control_of(["callback", "control"]) == "control"
+        assert control_of(["A", "B"]) == "A"
+        assert control_of([False, True]) is False
+        assert control_of(["a control too", "new"]) == "a control too"
+        given = units([1.0, 2.0, 3.0], 10, [2.0, 3.0, 4.0], 10)
+        arm = np.where(given["arm"] == 0, "control", "callback")
+        found = lee_bounds(given["outcome"], given["responded"], arm, control="callback")
+        assert ends(found) == pytest.approx((-1, -1), abs=EXACT)
 
 
 class TestByHand:

@@ -271,6 +271,38 @@ class TestEnds:
         assert "the control's mean is negative" in below["note"]
         near = row(Moments.of([-1.0, 2, 0.1]), Moments.of([4.0, 3, 5]), scale="relative")
         assert "not clearly different from 0" in near["note"]
+        assert "negative" not in near["note"]
+        assert "not clearly" not in below["note"]
+
+    def test_a_base_below_and_near_0_is_told_to_be_both(self) -> None:
+        """Its mean is -.02 with an error of .2: that it is negative must not hide that it may be none."""
+        values = np.tile([-2.0, 2.0], 50)
+        both = row(Moments.of(values - 0.02), Moments.of(values + 1), scale="relative")
+        assert "the control's mean is negative" in both["note"]
+        assert "not clearly different from 0" in both["note"]
+
+    def test_a_base_that_is_rounding_is_none(self, rng: np.random.Generator) -> None:
+        """Values less their own mean: the sum is 1e-14 of what was summed, and says nothing."""
+        values = rng.normal(5, 2, 100)
+        base = Moments.of(values - values.mean())
+        assert base.sums["y"] != 0
+        found = row(base, Moments.of(values), scale="relative")
+        assert (found["status"], found["note"]) == (
+            results.UNDEFINED, "the control's mean is 0: there is no relative effect",
+        )  # fmt: skip
+        assert found[["estimate", "std_error", *LIMITS]].isna().all()
+        assert row(base, Moments.of(values))["status"] == results.OK
+
+    def test_a_spread_that_is_lost_in_the_digits_is_no_likeness(self, rng: np.random.Generator) -> None:
+        """Means of 1e9 with a spread of 2: of their squares, 1e18, doubles keep steps of 128."""
+        values = rng.normal(5, 2, (2, 100)) + 1e9
+        sums = [Moments.from_sums(100, {"y": own.sum()}, {("y", "y"): (own**2).sum()}) for own in values]
+        found = row(*sums)
+        assert found["status"] == results.UNDEFINED
+        assert "their spread is lost in the digits of the sums" in found["note"]
+        assert row(*(Moments.of(own) for own in values))["status"] == results.OK
+        exact = [Moments.from_sums(100, {"y": 500.0}, {("y", "y"): 2500.0})] * 2
+        assert row(*exact)["note"] == "all units are alike in both arms"
 
     def test_identical_arms(self) -> None:
         arm = Moments.of([1.0, 5, 2, 8])
@@ -300,6 +332,8 @@ class TestEnds:
             ({"scale": "relativ"}, "relative"),
             ({"alternative": "bigger"}, "greater"),
             ({"sequential": 0}, "sequential"),
+            ({"sequential": True}, "sequential True is no number of units"),
+            ({"sequential": np.bool_(False)}, "sequential False is no number of units"),
             ({"confidence": 95}, "between 0 and 1"),
             ({"confidence": 0.4, "alternative": "less"}, "above 0.5"),
             ({"method": "welsh"}, "welch"),

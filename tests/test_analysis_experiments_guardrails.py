@@ -176,7 +176,9 @@ class TestReading:
             (-5.0, 0.0, 2.0, "unclear"),
             (-5.0, -0.1, 2.0, "worse"),
             (-5.0, -3.0, 2.0, "worse"),
-            (-5.0, 0.0, None, "holds"),
+            (-5.0, 0.0, None, "unclear"),  # not shown to be worse clears nothing, however narrow
+            (-1e-9, 1e-9, None, "unclear"),
+            (0.0, 5.0, None, "holds"),  # harm of any size is ruled out
             (-5.0, -0.1, None, "worse"),
             (np.nan, np.nan, 2.0, "unknown"),
             (-1.0, np.inf, 2.0, "holds"),
@@ -199,6 +201,17 @@ class TestReading:
             told[gone] = found["note"].iloc[0]
         assert told[0] == "not worse by more than 6 percentage points (registered margin)"
         assert told[40] == told[60] == "worse, perhaps by more than 6 percentage points (registered margin)"
+        slight = non_inferior(
+            successes(5_000, 10_000),
+            successes(4_700, 10_000),
+            0.06,
+            higher_is_better=True,
+            kind="share",
+            unit="percent",
+        )
+        assert slight["note"].iloc[0] == (
+            "not worse by more than 6 percentage points, but it did get worse (registered margin)"
+        )
         few = non_inferior(successes(20, 40), successes(20, 40), 0.06, higher_is_better=True, kind="share")
         assert few["note"].iloc[0] == "could be worse by more than 0.06 (registered margin)"
 

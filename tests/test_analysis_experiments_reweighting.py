@@ -48,6 +48,14 @@ class TestByHand:
             assert found["estimate"] == pytest.approx(means[1] - means[0], rel=1e-9)
         assert (found["at"], found["against"], found["comparison"]) == ("new", "control", "difference")
 
+    def test_an_arm_named_control_is_the_control(self, rng: np.random.Generator) -> None:
+        """Although `callback` comes first in the alphabet."""
+        frame = survey(rng, 800)
+        expected = inverse_probability(frame, ["group"]).iloc[0]
+        found = inverse_probability(frame.assign(arm=frame["arm"].replace("new", "callback")), ["group"]).iloc[0]
+        assert found["against"] == "control"
+        assert found["estimate"] == pytest.approx(expected["estimate"], rel=1e-9)
+
     def test_error_of_cells(self, rng: np.random.Generator) -> None:
         """With cells the estimate is a post-stratified mean; its variance, worked by hand for random cells.
 

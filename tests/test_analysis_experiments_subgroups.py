@@ -41,6 +41,19 @@ def rest(found: pd.DataFrame) -> pd.DataFrame:
     return found[found["against"] == REST].reset_index(drop=True)
 
 
+class TestSegment:
+    def test_the_row_over_everybody_names_no_segment(self) -> None:
+        """It comes first in what `readings` returns; the levels are of the region all the same."""
+        whole = effects([0.2], [0.01], segment="all", level=["all"])
+        levels = effects([0.1, 0.5, 0.9], [0.01, 0.01, 0.01])
+        found = subgroups(results.concat([whole, levels]))
+        assert found["note"].iloc[0].startswith("The effect differs by region (")
+        pd.testing.assert_frame_equal(found, subgroups(levels))
+        alone = subgroups(results.concat([whole, levels.head(1)])).iloc[0]
+        assert (alone["segment"], alone["note"]) == ("region", "fewer than two levels of region can be compared")
+        assert subgroups(whole)["segment"].iloc[0] == "all"
+
+
 class TestReference:
     def test_as_metafor(self) -> None:
         """R metafor, rma(yi, vi, data = dat.bcg) and confint(): Q(12) = 152.2330, tau 0.5597 [0.3460, 1.0543],

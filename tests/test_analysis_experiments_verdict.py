@@ -21,6 +21,7 @@ from cxlib.analysis.experiments.bounds import lee_bounds
 from cxlib.analysis.experiments.effect import effect
 from cxlib.analysis.experiments.experience import answers_or_experience
 from cxlib.analysis.experiments.guardrails import non_inferior
+from cxlib.analysis.experiments.sample_ratio import sample_ratio
 from cxlib.analysis.experiments.verdict import decide
 from cxlib.analysis.experiments.verdict_plan import CALLS, Decision, Outcome, Plan, read_decision
 from cxlib.errors import UsageError
@@ -114,8 +115,20 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         {"primary": difference(-0.2, 0.02), "answering": answers(-0.5, 0.1)}, "no call", "could be who answered",
     ),
     "none, or hidden by who answered": (
-        {"primary": difference(0.0, 0.02), "answering": answers(-0.2, 0.2)}, "no call", "could be who answered",
+        {"primary": difference(0.0, 0.02), "answering": answers(-0.2, 0.2)}, "no call",
+        "no effect on Satisfaction is shown; once it is allowed for who answered, one that matters cannot be ruled out",
     ),
+    "none, and nobody knows who answered": (
+        {"primary": difference(0.0, 0.02), "answering": answers(np.nan, np.nan)}, "no call", "no effect on",
+    ),
+    "better by little, or hidden by who answered": (
+        {"primary": difference(0.05, 0.01), "answering": answers(0.01, 0.2)}, "no call",
+        "Satisfaction got better; once it is allowed for who answered, one that matters cannot be ruled out",
+    ),
+    "a check has no gravity and fails": (
+        {"health": sample_ratio({"control": 5_000, "updates": 5_600})}, "no call", "a health check failed",
+    ),
+    "a check has no gravity and passes": ({"health": sample_ratio({"control": 5_000, "updates": 5_050})}, "ship", ""),
     "nothing seen, whoever answered": (
         {"primary": difference(0.05, 0.06), "answering": answers(-0.2, 0.2)}, "no call", "not have been seen",
     ),
@@ -147,7 +160,8 @@ class TestRules:
             (-0.2, -0.4, 0.0, 0.0499, "do not ship"),
             (0.2, 0.1, 0.3, 0.001, "ship"),
             (0.2, 0.05, np.inf, 0.01, "ship"),  # one-sided
-            (0.02, -0.05, np.inf, 0.3, "no call"),
+            (0.02, -0.05, np.inf, 0.3, "do not ship"),  # the other limit is .09: what matters is ruled out
+            (0.02, -0.07, np.inf, 0.4, "no call"),  # ... and is .11: it is not
             (-0.3, -np.inf, -0.1, 0.01, "do not ship"),
         ],
     )
@@ -161,15 +175,44 @@ class TestRules:
 
     def test_guardrails_without_margin_or_direction(self) -> None:
         bare = dataclasses.replace(PLAN, guardrails=(dataclasses.replace(COMPLAINTS, margin=None),))
-        found = called(bare, guardrails=difference(0.0, 0.02, metric="complaint_rate"))
-        assert found.call == "ship"
-        assert "without a margin" in " ".join(found.reasons)
+        for value, error in ((0.0, 0.02), (0.2, 0.2), (0.0, 1e-6), (-0.01, 0.02)):  # not shown to be worse: no more
+            found = called(bare, guardrails=difference(value, error, metric="complaint_rate"))
+            assert found.headline == (
+                "No call on updates: Satisfaction got better, but no margin was registered for Complaint rate."
+            )
+            assert "It could be worse: no margin was registered" in found.reasons[0]
+        undefined = results.conform(FINE.assign(status="undefined", note="nobody has said how much harm would matter"))
+        found = called(bare, guardrails=undefined)
+        assert found.headline.endswith("but no margin was registered for Complaint rate.")
+        assert found.reasons[0].endswith("has no result: nobody has said how much harm would matter.")
+        better = called(bare, guardrails=difference(-0.02, 0.004, metric="complaint_rate"))
+        assert better.call == "ship"  # harm of any size is ruled out
+        assert "Complaint rate did not get worse." in better.reasons
         assert called(bare, guardrails=difference(0.02, 0.004, metric="complaint_rate")).call == "do not ship"
         unknown = dataclasses.replace(PLAN, guardrails=(dataclasses.replace(COMPLAINTS, higher_is_better=None),))
         assert called(unknown).call == "no call"
         none = called(dataclasses.replace(PLAN, guardrails=()))
         assert none.call == "ship"
         assert "No guardrail was registered." in none.reasons
+
+    def test_worse_within_the_margin_is_told(self) -> None:
+        """Harm of half a point is shown, that of the margin ruled out: it ships, and whoever reads it hears of both."""
+        slight = difference(0.005, 0.001, metric="complaint_rate")
+        found = called(guardrails=slight)
+        assert found.call == "ship"
+        told = [reason for reason in found.reasons if "It got worse, but not by more than 1 percentage point" in reason]
+        assert len(told) == 1
+        assert told[0].startswith("Complaint rate: +0.5 percentage points, between +0.304 and +0.696 percentage points")
+        assert not [reason for reason in called().reasons if "It got worse" in reason]
+
+    def test_health_that_nobody_can_read_is_refused(self) -> None:
+        """A fault that is spelt otherwise would ship, and so would a result that has no grade."""
+        with pytest.raises(UsageError, match="'failed' is no gravity; there are passes, warns, fails"):
+            called(health=sample_ratio([5_000, 5_600]).assign(at="failed"))
+        with pytest.raises(UsageError, match="'seen twice' has neither a gravity nor a p-value"):
+            called(health=results.frame(metric="seen twice", comparison="share", estimate=0.2))
+        untested = results.frame(metric="known", comparison="test", status=results.TOO_FEW)
+        assert called(health=results.concat([SOUND, untested])).call == "ship"
 
     def test_the_worst_of_several_rows_counts(self) -> None:
         rows = results.concat([FINE, difference(0.02, 0.004, metric="complaint_rate"), FINE])
@@ -246,6 +289,14 @@ class TestArms:
         assert any(told.startswith("b beats the control, too; which is best was not tested") for told in found.reasons)
         assert found.arms[0].headline == "No call on b: it beats the control, too, but c did better."
 
+    def test_it_may_end_for_one_and_continue_for_the_others(self) -> None:
+        """A look that crossed its limit ends it for one arm; what is not shown for another one may still come."""
+        found = called(**self.rows(0.2, 0.05), over={"b"})
+        assert found.calls == {"b": "ship", "c": "no call"}
+        assert found.arms[1].headline == "No call on c: the experiment is still running."
+        assert found.frame["verdict"].tolist() == ["moved", ""]
+        assert called(**self.rows(0.2, 0.05), over=set()).call == "no call"
+
     def test_order_of_rows(self) -> None:
         rows = self.rows(0.2, 0.3, 0.0)
         rows["answering"] = results.concat(answers(0.1, 0.4, level=arm) for arm in "bcd")
@@ -287,6 +338,14 @@ class TestArms:
         assert found.calls == {"b": "ship", "c": "no call"}
         assert called(**self.rows(0.2, 0.3), answering=both.head(1)).calls["c"] == "no call"
 
+    def test_answers_of_another_arm_are_refused(self) -> None:
+        """Of one arm, too: whoever answered in `zzz` says nothing of this one."""
+        with pytest.raises(UsageError, match="said of 'zzz'; the plan has 'updates'"):
+            called(answering=answers(0.1, 0.4, level="zzz"))
+        with pytest.raises(UsageError, match="said of 'all'; the plan has 'b', 'c'"):
+            called(**self.rows(0.2, 0.3), answering=answers(0.1, 0.4, level="all"))
+        assert called(answering=answers(0.1, 0.4, level="all")).call == "ship"  # names none, and there is but one
+
     def test_one_arm_twice(self) -> None:
         with pytest.raises(UsageError, match="several differences for 'updates'"):
             called(primary=results.concat([GOOD, GOOD]))
@@ -314,6 +373,26 @@ class TestWords:
         assert "about 15,000 customers in this arm and the control; there were 5,000" in told
         assert needed == pytest.approx(14_128, abs=1)
 
+    def test_it_is_units_that_are_counted(self) -> None:
+        """A rate's n is its events: 207 complaints of 9,591 customers; 9,591 ((z + z) .06 / .1)^2 = 27,100 of these."""
+        rows = difference(0.05, 0.06).assign(n=207.0, n_eff=9_591.0)
+        told = called(primary=rows).reasons[1]
+        assert told.endswith(
+            "about 28,000 customers in this arm and the control; there were 9,591 of whom Satisfaction is known."
+        )
+        assert called(primary=rows).frame["verdict"].iloc[0] == "could not have been seen"
+        unknown = called(primary=rows.assign(n=5_000.0, n_eff=np.nan)).reasons[1]
+        assert unknown.endswith("about 15,000 answers or events in this arm and the control; there were 5,000.")
+
+    def test_why_an_interval_above_none_shows_nothing(self) -> None:
+        """One arm: p = .016 under an alpha of .01, and one that looks have raised to .06."""
+        rows = difference(0.241, 0.1)
+        strict = called(dataclasses.replace(PLAN, alpha=0.01), primary=rows)
+        assert strict.reasons[0] == "The interval lies above none, but the plan asks for a p-value below 0.01."
+        looked = called(primary=rows.assign(p_adjusted=0.06))
+        assert looked.reasons[0].endswith("not by enough for the number of tests that its p-value is adjusted for.")
+        assert "arms" not in strict.reasons[0] + looked.reasons[0]
+
     def test_a_quantile_has_no_standard_error(self) -> None:
         rows = difference(0.05, 0.06).assign(std_error=np.nan)
         assert called(primary=rows).reasons == called(primary=difference(0.05, 0.06)).reasons
@@ -336,6 +415,75 @@ class TestWords:
         assert sure.endswith("It is worse by more than 1 percentage point, the registered margin.")
         maybe = called(guardrails=difference(0.012, 0.004, metric="complaint_rate")).reasons[0]
         assert "It is worse, perhaps by more than" in maybe
+
+
+class TestOneSided:
+    """A plan that asks about one side: the other one is read from the limit that there is."""
+
+    PLAN = dataclasses.replace(PLAN, alternative="greater", guardrails=())
+
+    def row(self, shift: float, alternative: str = "greater", seed: int = 3, **how: Any) -> pd.DataFrame:
+        """Return the row of arms whose means differ by exactly `shift`."""
+        values = np.random.default_rng(seed).normal(size=(2, 2_000))
+        values -= values.mean(axis=1, keepdims=True)
+        sides = [Moments.of(values[0]), Moments.of(values[1] + shift)]
+        found = effect(*sides, alternative=alternative, **how)
+        return results.label(found, metric="csat_mean", at="updates", against="control")
+
+    @pytest.mark.parametrize(
+        ("shift", "call", "words"),
+        [
+            (-0.25, "do not ship", "Satisfaction got worse"),
+            (0.0, "do not ship", "no effect that matters"),
+            (0.25, "ship", "rose by 0.25"),
+            (0.05, "no call", "Satisfaction"),
+        ],
+    )
+    def test_both_ways(self, shift: float, call: str, words: str) -> None:
+        """Limits are about .052 from the estimate: harm and nothing that matters are seen as well as a gain."""
+        for sequential in (None, 4_000):
+            if sequential and shift == 0.0:
+                continue  # limits that hold at every look are wider
+            found = called(self.PLAN, primary=self.row(shift, sequential=sequential))
+            assert found.call == call
+            assert words in found.headline
+        down = dataclasses.replace(
+            self.PLAN, alternative="less", primary=dataclasses.replace(PLAN.primary, higher_is_better=False)
+        )
+        assert called(down, primary=self.row(-shift, "less")).call == call
+
+    def test_the_words_are_true(self) -> None:
+        """Limits are those of a two-sided interval of 90 %, to the digit, and the p-value is of the side seen."""
+        found = called(self.PLAN, primary=self.row(-0.25))
+        both = self.row(-0.25, "two-sided", confidence=0.9).iloc[0]
+        low, high = (f"−{-both[name]:.3g}" for name in ("conf_low", "conf_high"))
+        assert found.reasons[0] == (
+            f"Satisfaction: −0.25 points, between {low} and {high} points (one-sided p < .001)."
+        )
+        assert found.frame["verdict"].iloc[0] == "moved"
+
+    def test_shares_end_at_one(self) -> None:
+        """The open side of a share is 1, not endless: harm is seen all the same."""
+        old, new = (Moments.from_sums(1_000, {"y": count}, {("y", "y"): count}) for count in (600.0, 450.0))
+        for method in ("welch", "newcombe"):
+            row = results.label(
+                effect(old, new, alternative="greater", method=method), metric="csat_mean", at="updates"
+            )
+            assert row["conf_high"].iloc[0] == 1.0
+            assert called(self.PLAN, primary=row).call == "do not ship"
+            assert "got worse" in called(self.PLAN, primary=row).headline
+
+    @pytest.mark.simulation
+    def test_nothing_to_find(self, rng: np.random.Generator, replicates: Callable[[int, int], int]) -> None:
+        """Without any effect alpha of the plans find a gain, and alpha harm."""
+        times = replicates(150, 5_000)
+        seen = []
+        for _ in range(times):
+            row = effect(*(Moments.of(rng.normal(size=100)) for _ in range(2)), alternative="greater")
+            found = called(self.PLAN, primary=results.label(row, metric="csat_mean", at="updates"))
+            seen.append("ship" if found.call == "ship" else "worse" if "got worse" in found.headline else "")
+        for what in ("ship", "worse"):
+            assert seen.count(what) / times <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / times)
 
 
 class TestFrame:

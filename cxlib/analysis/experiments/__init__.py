@@ -40,10 +40,11 @@ from cxlib.analysis.experiments.several import Sums, readings, summarise
 from cxlib.analysis.experiments.strata import post_stratified
 from cxlib.analysis.experiments.subgroups import subgroups
 from cxlib.analysis.experiments.verdict import decide
-from cxlib.analysis.experiments.verdict_plan import ArmDecision, Decision, Outcome, Plan, read_decision
+from cxlib.analysis.experiments.verdict_plan import DECISION, ArmDecision, Decision, Outcome, Plan, read_decision
 from cxlib.analysis.experiments.winsorise import Winsorised, winsorised
 
 __all__: list[str] = [
+    "DECISION",
     "SAMPLE_RATIO_WARNS",
     "SAMPLE_RATIO_WITHHOLDS",
     "ArmDecision",

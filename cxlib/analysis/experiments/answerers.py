@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from cxlib.measure.rows import Numbers
 
 Mask = NDArray[np.bool_]
 
+CONTROL = "control"
 LEAST_ANSWERS = 2  # of an arm: one has no spread
 
 
@@ -99,7 +101,7 @@ def answerers(
     clusters
         The customer of each unit, shape (n,); a missing one, or none at all, makes each unit a customer.
     control
-        Which value of `arm` is the control; by default the first in sorted order: False, 0, the first letter.
+        Which value of `arm` is the control; by default as `control_of`.
 
     Raises
     ------
@@ -150,6 +152,15 @@ def said(units: pd.DataFrame, arms: tuple[str, str] | None = None, *, scale: flo
     return own if arms is None else own | {"control": arms[0]}
 
 
+def control_of(arms: Sequence[Any]) -> Any:
+    """Return which arm the others are compared with where nobody says.
+
+    The one named `control`, in capitals or not; else the first in the order given, which is sorted: False, 0, A.
+    """
+    named = (arm for arm in arms if isinstance(arm, str) and arm.strip().lower() == CONTROL)
+    return next(named, arms[0])
+
+
 def _arms(given: pd.Series, control: Any) -> tuple[tuple[str, str], Mask]:
     """Return the names of control and treatment, and who is treated."""
     lacking = int(given.isna().sum())
@@ -165,7 +176,7 @@ def _arms(given: pd.Series, control: Any) -> tuple[tuple[str, str], Mask]:
         raise UsageError(f"{len(found)} arms, not two: {told}", hint="Choose the control and one treatment.")
     if control is not None and control not in found:
         raise UsageError(f"the control '{control}' is no arm; there are {found[0]} and {found[1]}")
-    first = found[0] if control is None else control
+    first = control_of(found) if control is None else control
     other = found[1] if found[0] == first else found[0]
     return (str(first), str(other)), (given.astype(object) != first).to_numpy(dtype=bool)
 

@@ -14,6 +14,7 @@ from scipy import stats
 
 from cxlib import results
 from cxlib.analysis import doors
+from cxlib.analysis.experiments.answerers import control_of
 from cxlib.errors import UsageError
 from cxlib.measure import differences, estimates, propensity, verdicts
 from cxlib.measure.intervals import check_confidence
@@ -50,7 +51,7 @@ def response_by_arm(
         Column: whose they are, where customers are invited several times; intervals are then robust to that. Cells with
         `customers`, `yy`, `xy`, `xx` (see `propensity.cells`) are so without.
     control
-        The arm that the others are compared with; the first in sorted order by default.
+        The arm that the others are compared with; by default the one named `control`, else the first in sorted order.
     segments
         Columns of what was known before anybody was asked. Levels with fewer than 10 customers in an arm are joined.
     confidence
@@ -73,7 +74,7 @@ def response_by_arm(
     segments = doors.names(segments)
     known, faults = _invitations(frame, arm, answered, invited, customer, segments), []
     arms = sorted(known["_arm"].unique())
-    first = control or (arms[0] if arms else "")
+    first = control or (control_of(arms) if arms else "")
     faults += [f"{len(arms)} arms: a comparison needs two"] if len(arms) < 2 else []
     faults += [f"the control '{first}' is no arm; there are {', '.join(arms)}"] if first not in arms else []
     if faults:

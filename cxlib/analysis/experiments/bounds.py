@@ -46,7 +46,7 @@ def lee_bounds(
     responded
         Whether the unit answered, shape (n,).
     arm
-        Two values, shape (n,). The control is the first in sorted order (False, 0).
+        Two values, shape (n,). The control is the one named `control`, else the first in sorted order (False, 0).
     weights
         What each unit counts, shape (n,); they must not depend on who answers.
     by

@@ -18,6 +18,8 @@ from cxlib.measure.moments import Moments, Numbers
 METHODS = ("welch", "newcombe", "wald")
 _RARE = 10  # units of an arm with the outcome, or without: fewer make the limits of a share too narrow
 _SMALL, _UNEVEN = 300, 3  # units of an arm beside one so many times as large: skewed outcomes make limits too narrow
+_EXACT = 2.0**53  # below, doubles hold whole numbers exactly
+_ROUNDING = 1e-13  # of what was summed: a mean this small is many thousand times less than its error
 RARE = f"fewer than {_RARE} units of an arm have the outcome, or lack it: Newcombe's limits are safer"
 UNEVEN = (
     "a small arm beside a large one: where few units make most of the outcome, chance looks like an effect too often"
@@ -74,7 +76,8 @@ def effect(
         more than 5 of 100 truths (simulated): of rare shares (14 of 100 where two of 100 units have it beside an arm
         ten times as large; Newcombe's method 4), of skewed outcomes in a small arm beside a large one (8 to 10;
         one-sided up to 14), of relative effects whose control's mean is known only roughly (6 to 15), is near 0, or
-        below. Arms of equal size err little: at most 6 of 100.
+        below. Arms of equal size err little: at most 6 of 100. Sums of large, nearly equal numbers cannot show a spread
+        of less than 3e-7 of the mean (`Moments`): the note says so, and that a constant must be taken off first.
 
     Raises
     ------
@@ -162,11 +165,31 @@ def _said(found: pd.DataFrame, control: Moments, treatment: Moments) -> pd.DataF
     units = np.minimum(*np.atleast_1d(control.clusters, treatment.clusters))
     zero = (np.atleast_1d(control.sums["x"]) == 0) | (np.atleast_1d(treatment.sums["x"]) == 0)
     known = found["status"] == results.OK  # warnings are ours, see `_cautions`
-    note = found["note"].replace(_WORDS).mask(known, "").mask(zero, limits.NO_DENOMINATOR).mask(units < 2, limits.FEW)
+    note = found["note"].replace(_WORDS).mask(known, "")
+    note = note.mask((note == limits.ALIKE) & (_uncertain(control) | _uncertain(treatment)), limits.LOST)
+    baseless = (found["comparison"] == "relative") & known & _is_rounding(control)
+    note = note.mask(baseless, limits.NO_BASE).mask(zero, limits.NO_DENOMINATOR).mask(units < 2, limits.FEW)
     note = note.mask(units == 0, limits.EMPTY)
-    status = found["status"].mask(zero, results.UNDEFINED).mask(units == 1, results.TOO_FEW)
+    status = found["status"].mask(zero | baseless, results.UNDEFINED).mask(units == 1, results.TOO_FEW)
     method = found["method"].str.replace("delta method on before", "delta method over the control mean")
     return results.conform(found.assign(note=note, status=status, method=method))
+
+
+def _uncertain(moments: Moments) -> NDArray[np.bool_]:
+    """Tell where sums cannot show whether units are alike; they can where they were centred, or are whole and exact."""
+    if moments.centred is not None:
+        return np.zeros(np.atleast_1d(moments.rows).shape, dtype=bool)
+    y, x, yy, xx = np.atleast_1d(
+        moments.sums["y"], moments.sums["x"], moments.products["y", "y"], moments.products["x", "x"]
+    )
+    exact = (y == np.floor(y)) & (yy == np.floor(yy)) & (np.maximum(y**2, yy * xx) < _EXACT) & (x > 0)
+    return np.asarray(~(exact & (y**2 * xx == yy * x**2)) & (yy > 0))
+
+
+def _is_rounding(moments: Moments) -> NDArray[np.bool_]:
+    """Tell which sums of y are no more than the last digits of what was summed."""
+    y, yy, units = np.atleast_1d(moments.sums["y"], moments.products["y", "y"], moments.clusters)
+    return np.asarray(np.abs(y) <= _ROUNDING * np.sqrt(units * yy))
 
 
 def _cautions(control: Moments, treatment: Moments, asked: Asked) -> NDArray[np.str_]:

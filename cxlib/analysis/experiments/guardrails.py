@@ -30,6 +30,7 @@ _WORDS = {
     UNCLEAR: "could be worse by more than {margin} (registered margin)",
     UNKNOWN: "",
 }
+_WITHIN = "not worse by more than {margin}, but it did get worse (registered margin)"
 _T_IS_Z = 1 + 1e-9  # half widths that exceed z standard errors by less are of z, or of t with endless degrees
 
 
@@ -70,7 +71,7 @@ def non_inferior(
         One result row per element, `comparison = "difference"`, treatment less control. The interval is the two-sided
         one of confidence 1 - 2 alpha: each of its limits is the one-sided limit of confidence 1 - alpha, and `method`
         says so. `p_value` is that of "worse by the margin or more": below alpha just where the limit on the harmful
-        side stays within the margin. `note` has the reading (`read_limits`).
+        side stays within the margin. `note` has the reading (`read_limits`), and says where it got worse within it.
 
     Raises
     ------
@@ -119,7 +120,9 @@ def judged(
     p_value = np.asarray(p_above) if higher_is_better else 1 - np.asarray(p_above)
     name = f"non-inferiority, one-sided {_percent(1 - alpha)} (two-sided {_percent(confidence)})"
     read = read_limits(found, margin, higher_is_better=higher_is_better)
-    note = [_WORDS[kind_of].format(margin=amount(margin, unit)) for kind_of in read]
+    most = found["conf_high"] if higher_is_better else -found["conf_low"]
+    words = [_WITHIN if one == HOLDS and best < 0 else _WORDS[one] for one, best in zip(read, most, strict=True)]
+    note = [told.format(margin=amount(margin, unit)) for told in words]
     known = (found["status"] == results.OK).to_numpy()
     return results.conform(
         found.assign(
@@ -149,15 +152,16 @@ def read_limits(rows: pd.DataFrame, margin: float | None, *, higher_is_better: b
     rows
         A result frame of differences, treatment less control.
     margin
-        The registered margin; None where the plan names none: then the row holds unless it is shown to be worse.
+        The registered margin; None where the plan names none: then only a row without any harm holds.
     higher_is_better
         Which way harm lies.
 
     Returns
     -------
     list of str
-        `holds` (harm of the margin or more is ruled out, whether or not some smaller harm is shown), `worse` (harm is
-        shown and that of the margin is not ruled out), `unclear` (neither) or `unknown` (no limits), one per row.
+        `holds` (harm of the margin or more is ruled out, whether or not some smaller harm is shown; without a margin:
+        harm of any size is), `worse` (harm is shown and that of the margin is not ruled out), `unclear` (neither: "not
+        shown to be worse" clears nothing) or `unknown` (no limits), one per row.
     """
     low, high = (rows[name].to_numpy(dtype=float) for name in ("conf_low", "conf_high"))
     worst, best = (low, high) if higher_is_better else (-high, -low)
@@ -165,7 +169,7 @@ def read_limits(rows: pd.DataFrame, margin: float | None, *, higher_is_better: b
     for least, most in zip(worst, best, strict=True):
         if np.isnan(least) or np.isnan(most):
             out.append(UNKNOWN)
-        elif (margin is not None and least > -margin) or (margin is None and most >= 0):
+        elif least >= 0 or (margin is not None and least > -margin):
             out.append(HOLDS)
         else:
             out.append(WORSE if most < 0 else UNCLEAR)

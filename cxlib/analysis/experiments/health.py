@@ -262,6 +262,23 @@ def graded(rows: pd.DataFrame, *, worst: str = FAILS) -> pd.DataFrame:
     return results.conform(rows.assign(at=rows["at"].where(rows["at"].isin(GRAVITIES), words)))
 
 
+def settled(checks: pd.DataFrame) -> pd.DataFrame:
+    """Return checks that all have a gravity: those without any are `graded`.
+
+    Raises `UsageError` for other words in `at`, and for a result that has neither a gravity nor a p-value: to pass it
+    unread would be to believe an experiment that nobody has looked at.
+    """
+    rows = results.conform(checks)
+    strange = sorted(set(rows["at"]) - {*GRAVITIES, ""})
+    faults = [f"'{word}' is no gravity; there are {', '.join(GRAVITIES)}" for word in strange]
+    measured = (rows["at"] == "") & (rows["status"] == results.OK)
+    bare = sorted(set(rows.loc[measured & rows["p_value"].isna() & rows["p_adjusted"].isna(), "metric"]))
+    faults += [f"'{name}' has neither a gravity nor a p-value" for name in bare]
+    if faults:
+        raise UsageError("health checks: " + "; ".join(faults), hint="Take health(...).")
+    return graded(rows)
+
+
 def _share(name: str, bad: float, whole: float, confidence: float) -> pd.DataFrame:
     """Return one row on the share of customers of whom something is true."""
     row = results.label(estimates.share(bad, whole, confidence=confidence), metric=name, comparison="share", at=PASSES)

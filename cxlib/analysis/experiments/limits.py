@@ -20,6 +20,7 @@ SCALES = ("absolute", "relative")
 CONTROL, TREATMENT = "control", "treatment"
 FEW, EMPTY = "fewer than two units in an arm", "an arm has no units"
 ALIKE = "all units are alike in both arms"
+LOST = "all units are alike in both arms, or their spread is lost in the digits of the sums: take a constant off first"
 NO_DENOMINATOR = "the denominator is 0 in an arm"
 NO_BASE = "the control's mean is 0: there is no relative effect"
 NEGATIVE = "the control's mean is negative: read the sign with care"
@@ -60,7 +61,8 @@ class Asked:
         if self.alternative not in ALTERNATIVES:
             near = did_you_mean(self.alternative, ALTERNATIVES)
             faults.append(f"alternative '{self.alternative}' is none of {', '.join(ALTERNATIVES)}{near}")
-        if self.sequential is not None and not 1 <= self.sequential < np.inf:
+        flag = isinstance(self.sequential, bool | np.bool_)
+        if flag or (self.sequential is not None and not 1 <= self.sequential < np.inf):
             faults.append(f"sequential {self.sequential} is no number of units of 1 or more")
         if not 0 < self.confidence < 1:
             faults.append(f"confidence {self.confidence} is not between 0 and 1")
@@ -161,7 +163,8 @@ def over_mean(mean: Numbers, variance: Numbers) -> NDArray[np.str_]:
     with np.errstate(divide="ignore", invalid="ignore"):
         away = np.abs(mean) / np.sqrt(variance)
         found = np.where(away < _NEAR_ZERO, NEAR_ZERO, np.where(away < _ROUGH, ROUGH_BASE, ""))
-        return np.where(mean < 0, NEGATIVE, found)
+        below = np.where(found == "", NEGATIVE, np.char.add(f"{NEGATIVE}; ", found))
+        return np.where(mean < 0, below, found)
 
 
 def _of_one_look(value: Numbers, error: Numbers, freedom: Numbers, asked: Asked) -> tuple[Numbers, Numbers]:

@@ -85,7 +85,7 @@ def inverse_probability(
     customer, weights
         Columns: whose rows they are, where customers have several; what each row counts.
     control
-        Which arm is the control; the first in sorted order by default.
+        Which arm is the control; by default the one named `control`, else the first in sorted order.
     cells
         The chance of answering is that of the cell of all columns of `known` together, instead of a logistic regression
         on each by itself; numbers are refused then.

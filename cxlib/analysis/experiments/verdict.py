@@ -10,6 +10,7 @@ import pandas as pd
 from cxlib import results
 from cxlib.analysis.experiments import verdict_words as words
 from cxlib.analysis.experiments.guardrails import UNCLEAR, UNKNOWN, WORSE
+from cxlib.analysis.experiments.health import settled
 from cxlib.analysis.experiments.verdict_evidence import Evidence, collect
 from cxlib.analysis.experiments.verdict_plan import (
     DECISION,
@@ -42,13 +43,14 @@ def decide(
        Guardrails that are worse so far are told all the same: whoever stops for harm ships nothing by luck.
     3. No call, but what it would have been, where the plan was not registered before the start.
     4. No call where the plan does not say which direction of the primary metric is good.
-    5. Do not ship where a guardrail is worse: its whole interval is harm, and the margin is not ruled out.
+    5. Do not ship where a guardrail is worse: its whole interval is harm, and the margin is not ruled out (or none was
+       registered).
     6. No call where the primary metric could not be measured.
     7. No call where what the primary metric shows, for or against, could be who answered (`answering`).
     8. Do not ship where the primary metric got worse.
     9. Do not ship where the whole interval lies below the smallest effect that matters: too small, or none.
-    10. The primary metric got better: ship; but no call where harm by a guardrail's margin is not ruled out, or one of
-        them was not measured.
+    10. The primary metric got better: ship; but no call where harm by a guardrail's margin is not ruled out, none was
+        registered and any harm is possible, or one of them was not measured.
     11. No call where nothing was shown, and an effect that matters is not ruled out: it could not have been seen.
 
     Better and worse mean an adjusted p-value below the plan's alpha and an interval beyond 0. Of several arms that may
@@ -59,10 +61,13 @@ def decide(
     plan
         What was registered.
     health
-        Rows of the health checks: `at` is `passes`, `warns` or `fails`, `note` says it in words.
+        Rows of the health checks: `at` is `passes`, `warns` or `fails`, `note` says it in words. Those without any are
+        graded by their p-value, as `health` does.
     primary
         One difference per treatment arm (`at`), of everybody, of confidence 1 - alpha, with p-values; of several arms
-        adjusted by Holm, else that is done here. Rows of other metrics, segments and comparisons are passed over.
+        adjusted by Holm, else that is done here. Rows of other metrics, segments and comparisons are passed over. The
+        limit that a one-sided row lacks is put as far from the estimate as the one it has: the plan promised to look
+        for an effect to one side, and harm or none to speak of is read all the same, each with an error of alpha.
     guardrails
         Rows of `non_inferior`, labelled with metric and arm. They are read again, from their limits, against the plan.
     answering
@@ -84,13 +89,15 @@ def decide(
     Raises
     ------
     UsageError
-        For several differences of one arm.
+        For several differences of one arm, health checks that cannot be graded, and answers of an arm that is none.
 
     Notes
     -----
     Without any effect at most a share alpha / 2 of experiments ships, of however many arms: two-sided, on the good
-    side. With the planned effect and sample as many ship as the power says, where all guardrails hold.
+    side; of one-sided plans alpha. With the planned effect and sample as many ship as the power says, where all
+    guardrails hold.
     """
+    health = settled(health)
     found = collect(plan, primary, guardrails, answering)
     asides, arms = words.asides(plan, health, reached), []
     for one in found:
@@ -145,11 +152,11 @@ def _judged(plan: Plan, one: Evidence) -> Finding:
         return DO_NOT_SHIP, told, [*words.guarded(worse), *words.effect(plan, one)]
     if not one.known:
         return NO_CALL, f"{title} has no result", [words.missing(plan, one)]
-    moved = one.p_value < plan.alpha
-    better, bad, small = moved and one.least > 0, moved and one.most < 0, one.most < matters
-    if one.bounds is not None and not _whoever(one.bounds, better, bad, small, matters):
-        told = "what is seen could be who answered"
-        return NO_CALL, told, [*words.who_answered(plan, one), *words.effect(plan, one)]
+    better, bad = one.p_better < plan.alpha and one.least > 0, one.p_worse < plan.alpha and one.most < 0
+    small = one.most < matters
+    fake = _by_answering(plan, one, better, bad, small)
+    if fake:
+        return NO_CALL, fake, [*words.who_answered(plan, one), *words.effect(plan, one)]
     if bad:
         return DO_NOT_SHIP, f"{title} got worse", words.effect(plan, one)
     if small:
@@ -158,11 +165,17 @@ def _judged(plan: Plan, one: Evidence) -> Finding:
     return _shown(plan, one, better)
 
 
-def _whoever(bounds: tuple[float, float], better: bool, bad: bool, small: bool, matters: float) -> bool:
-    """Tell whether what the estimate shows holds within the bounds, too; NaN holds nothing."""
-    least, most = bounds
-    claims = [(better, least > 0), (bad, most < 0), (small, most < matters)]
-    return all(holds for claimed, holds in claims if claimed)
+def _by_answering(plan: Plan, one: Evidence, better: bool, bad: bool, small: bool) -> str:
+    """Return which claim of the estimate does not hold within the bounds; empty where all do. NaN holds nothing."""
+    if one.bounds is None:
+        return ""
+    title, (least, most) = plan.primary.name, one.bounds
+    if (better and not least > 0) or (bad and not most < 0):
+        return "what is seen could be who answered"
+    if not small or most < plan.smallest_effect_that_matters:
+        return ""
+    begins = f"{title} got better" if better else f"no effect on {title} is shown"
+    return f"{begins}; once it is allowed for who answered, one that matters cannot be ruled out"
 
 
 def _shown(plan: Plan, one: Evidence, better: bool) -> Finding:
@@ -171,16 +184,17 @@ def _shown(plan: Plan, one: Evidence, better: bool) -> Finding:
     if not better:
         return NO_CALL, _blind(plan, one), [words.both(plan, one), *words.wanted(plan, one), *words.effect(plan, one)]
     uncleared = [watched for watched in one.guardrails if watched[1] in (UNCLEAR, UNKNOWN)]
+    slight = words.within(one.guardrails)
     if uncleared:
         told = f"{title} got better, but {words.uncleared(uncleared)}"
-        return NO_CALL, told, [*words.guarded(uncleared), *words.effect(plan, one)]
-    told = f"{title} {words.moved_by(plan, one)}"
-    return SHIP, told, [*words.effect(plan, one), words.size(plan, one), words.all_hold(plan), *words.answers(one)]
+        return NO_CALL, told, [*words.guarded(uncleared), *slight, *words.effect(plan, one)]
+    told, seen = f"{title} {words.moved_by(plan, one)}", words.effect(plan, one)
+    return SHIP, told, [*seen, words.size(plan, one), *slight, words.all_hold(plan), *words.answers(one)]
 
 
 def _blind(plan: Plan, one: Evidence) -> str:
     """Return whether an effect that matters could have been seen."""
-    if one.wanted_n > one.row["n"]:
+    if one.blind:
         return f"an effect on {plan.primary.name} that matters could not have been seen"
     return f"{plan.primary.name} shows neither an effect that matters nor that there is none"
 
@@ -216,8 +230,8 @@ def _row(plan: Plan, one: Evidence, arm: ArmDecision, ended: bool) -> pd.DataFra
     """Return the row that holds a call."""
     numbers = {name: one.row[name] for name in results.NUMBERS if name != "p_adjusted"}
     state = results.UNDEFINED if one.row["status"] == results.OK and not one.known else one.row["status"]
-    seen = "moved" if one.p_value < plan.alpha else "not shown"
-    seen = "could not have been seen" if seen == "not shown" and one.wanted_n > one.row["n"] else seen
+    seen = "moved" if min(one.p_better, one.p_worse) < plan.alpha else "not shown"
+    seen = "could not have been seen" if seen == "not shown" and one.blind else seen
     return results.frame(
         metric=DECISION, period=one.row["period"], at=one.arm, against=one.row["against"], comparison="test",
         method=f"registered plan, primary metric: {one.row['method']}", p_adjusted=one.p_value, status=state,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
 from cxlib.analysis.experiments.amounts import amount, chance, signed, span
-from cxlib.analysis.experiments.guardrails import UNKNOWN, WORSE
+from cxlib.analysis.experiments.guardrails import HOLDS, UNCLEAR, UNKNOWN, WORSE
 from cxlib.analysis.experiments.verdict_evidence import Evidence
 from cxlib.analysis.experiments.verdict_plan import Outcome, Plan, listed
 
@@ -16,6 +17,7 @@ Watched = tuple[Outcome, str, pd.Series]
 NO_HEALTH = "Without health checks an effect cannot be told from a fault of the experiment."
 UNSOUND = "Nothing is read from the effect until the cause is found."
 HARM = "Stopping for harm is always allowed: it ships nothing by luck."
+_BARE = "no margin was registered, and without one nobody knows how much harm would matter"
 SHORT = "The experiment ended before the planned sample was reached."
 
 
@@ -33,7 +35,7 @@ def sentence(text: str) -> str:
 
 def asides(plan: Plan, health: pd.DataFrame, reached: bool | None) -> list[str]:
     """Return what stands beside any finding: warnings of the health checks, a short sample, what was promised."""
-    unsure = health[(health["at"] != "passes") & (health["at"] != "fails")]
+    unsure = health[health["at"] == "warns"]
     told = [f"Read with care. {text}" for text in notes(unsure)]
     told += [SHORT] if reached is False else []
     return [*told, f"Registered: {sentence(plan.decision)}"] if plan.decision else told
@@ -74,10 +76,9 @@ def effect(plan: Plan, one: Evidence) -> list[str]:
     """Say what was measured; nothing where nothing was."""
     if not one.known:
         return []
-    value, low, high = (float(one.row[name]) for name in ("estimate", "conf_low", "conf_high"))
-    unit = plan.primary.unit
-    told = f"{plan.primary.name}: {signed(value, unit)}, {span(low, high, unit)} ({chance(one.p_value)})."
-    return [told]
+    unit, p_value = plan.primary.unit, one.p_better if one.gain > 0 else one.p_worse
+    told = f"{'one-sided ' if one.one_sided else ''}{chance(p_value)}"
+    return [f"{plan.primary.name}: {signed(float(one.row['estimate']), unit)}, {span(*one.limits, unit)} ({told})."]
 
 
 def size(plan: Plan, one: Evidence) -> str:
@@ -98,17 +99,27 @@ def both(plan: Plan, one: Evidence) -> str:
     """Say that nothing is ruled out."""
     matters = amount(plan.smallest_effect_that_matters, plan.primary.unit)
     if one.least > 0:
-        return "The interval lies above none, but not by enough for the number of arms that were tried."
+        return f"The interval lies above none, but {_not_enough(plan, one)}."
     return f"The interval holds both no effect and one that matters ({matters}): neither is ruled out."
+
+
+def _not_enough(plan: Plan, one: Evidence) -> str:
+    """Say why an interval beyond none shows nothing: the plan allows less error than it has, or there were several."""
+    p_value = float(one.row["p_value"])
+    if not (min(p_value, 1 - p_value) if one.one_sided else p_value) < plan.alpha:
+        return f"the plan asks for a p-value below {plan.alpha:g}"
+    if one.arms > 1:
+        return "not by enough for the number of arms that were tried"
+    return "not by enough for the number of tests that its p-value is adjusted for"
 
 
 def wanted(plan: Plan, one: Evidence) -> list[str]:
     """Say how many units would have done; nothing where there were enough."""
-    have = float(one.row["n"])
-    if not one.wanted_n > have:
+    if not one.blind:
         return []
-    told = f"{_round(one.wanted_n):,} {plan.units} in this arm and the control"
-    return [f"To see an effect that matters in 80 of 100 experiments takes about {told}; there were {have:,.0f}."]
+    whom, known = (plan.units, f" of whom {plan.primary.name} is known") if one.in_units else ("answers or events", "")
+    told = f"{_round(one.wanted_n):,} {whom} in this arm and the control; there were {one.have_n:,.0f}{known}"
+    return [f"To see an effect that matters in 80 of 100 experiments takes about {told}."]
 
 
 def answers(one: Evidence) -> list[str]:
@@ -132,16 +143,23 @@ def named(watched: list[Watched]) -> str:
 
 
 def uncleared(watched: list[Watched]) -> str:
-    """Return `Complaints could be worse and Orders has no result`."""
-    unclear, unknown = ([one for one in watched if (one[1] == UNKNOWN) is lost] for lost in (False, True))
+    """Return `Complaints could be worse, no margin was registered for Waits and there is no result for Orders`."""
+    firm, bare = ([one for one in watched if (one[0].margin is None) is lacks] for lacks in (False, True))
+    unclear, unknown = ([one for one in firm if (one[1] == UNKNOWN) is lost] for lost in (False, True))
     parts = [f"{named(unclear)} could be worse"] if unclear else []
+    parts += [f"no margin was registered for {named(bare)}"] if bare else []
     parts += [f"there is no result for {named(unknown)}"] if unknown else []
-    return " and ".join(parts)
+    return listed(parts)
 
 
 def guarded(watched: list[Watched]) -> list[str]:
-    """Say how each guardrail reads."""
+    """Say how each guardrail reads that does not hold."""
     return [_guarded(*one) for one in watched]
+
+
+def within(watched: Iterable[Watched]) -> list[str]:
+    """Say which guardrails got worse, though not by their margins."""
+    return [told for one in watched if one[1] == HOLDS and (told := _guarded(*one))]
 
 
 def _guarded(one: Outcome, reading: str, row: pd.Series) -> str:
@@ -152,24 +170,28 @@ def _guarded(one: Outcome, reading: str, row: pd.Series) -> str:
     told = f"{one.name}: {signed(float(row['estimate']), one.unit)}, "
     low, high = float(row["conf_low"]), float(row["conf_high"])
     told += span(low, high, one.unit)
+    most = high if one.higher_is_better else -low
     if one.margin is None:
-        return f"{told}. It is worse."
+        words = {WORSE: "It is worse.", UNCLEAR: f"It could be worse: {_BARE}."}
+        return f"{told}. {words[reading]}" if reading in words else ""
     margin = f"by more than {amount(one.margin, one.unit)}, the registered margin"
+    if reading == HOLDS:
+        return f"{told}. It got worse, but not {margin}." if most < 0 else ""
     if reading == WORSE:
-        sure = (high if one.higher_is_better else -low) < -one.margin
+        sure = most < -one.margin
         return f"{told}. It is worse{'' if sure else ', perhaps'} {margin}."
     return f"{told}. It could be worse {margin}."
 
 
 def all_hold(plan: Plan) -> str:
-    """Say that the guardrails hold, and what that means where no margin was registered."""
+    """Say that the guardrails hold; without a margin that is: there is no harm of any size."""
     if not plan.guardrails:
         return "No guardrail was registered."
     bare = [one.name for one in plan.guardrails if one.margin is None]
     firm = [one.name for one in plan.guardrails if one.margin is not None]
     told = f"{listed(firm)} {_s(firm, 'is', 'are')} not worse by more than the registered margin. " if firm else ""
     if bare:
-        told += f"{listed(bare)} {_s(bare, 'is', 'are')} not shown to be worse; without a margin no more can be said."
+        told += f"{listed(bare)} did not get worse."
     return told.strip()
 
 
