@@ -253,7 +253,7 @@ class TestPreTrend:
         """With errors of few clusters the drift told is half the time above the one that 80 of 100 tests find.
 
         The power of Hotelling's test is noncentral F (Anderson 2003, theorem 5.2.2), in the true covariance; taking the
-        estimated one for it says a drift that is 29 % too small with 8 degrees of freedom and 3 periods, in the median.
+        estimated one for it says a drift that is 18 % too small with 8 degrees of freedom and 3 periods, in the median.
         """
         given, times = path(4, rng), replicates(1_000, 10_000)
         before = given.since < -1

@@ -66,6 +66,9 @@ def before_after(
     y, after, own = _rows(frame, outcome, time, treated, start, first_treated, cluster)
     counts = np.array([(after == 0).sum(), (after == 1).sum()])
     common = {"metric": outcome, "method": METHOD}
+    if not y.size:
+        note = "no rows to compare"
+        return results.frame(comparison="difference", at="effect", status=results.TOO_FEW, note=note, **common)
     if not counts.all():
         empty = "before" if not counts[0] else "after"
         return results.frame(

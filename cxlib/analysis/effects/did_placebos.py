@@ -78,6 +78,8 @@ def placebos(
     """
     intervals.check_confidence(confidence)
     rows, notes = _rows(frame, outcome, time, treated, start, first_treated, unit, group)
+    if rows.empty:
+        return results.label(_nothing(outcome, "no rows to compare"), status=results.TOO_FEW)
     if not (rows["start"] > 0).any():
         return _nothing(outcome, "nobody is treated")
     effect, _ = _estimate(rows, control, base, confidence)

@@ -93,7 +93,8 @@ def grade(
     design
         One of `choice.DESIGNS`, or `randomised`.
     pre_trend
-        What `event_study` returned; its rows `pre_trend` and `breakdown` are read.
+        What `event_study` returned, with the base that the effect has; its rows `pre_trend`, `drift` and `breakdown`
+        are read.
     placebos
         Placebo effects at `in time` and `in space` (from `placebos`, or `.placebos` of a fit).
     negative_control
@@ -134,8 +135,9 @@ def grade(
         - `size` 1, 0.5: 5 groups touched and 5 not (unclear: 5 in all); 19 donors and 24 periods before (5, 12); 24
           periods before (12); an effective sample of 100 (30).
         - `bias` 1, 0.5: a drift as large as any seen before leaves an effect in the first period (unclear: half as
-          large, or where `trend` passes: with many noisy periods the largest jump between two is luck); what is unobserved would have to be stronger than the strongest observed (unclear: nothing to compare
-          it with). Not asked of an estimate that shows no effect.
+          large, or where `trend` passes: of many noisy periods the largest jump between two is luck); what is
+          unobserved would have to be stronger than the strongest observed (unclear: nothing to compare it with). Not
+          asked of an estimate that shows no effect.
         - `overlap` 1, 0.5: at most 2 % of the touched have nobody like them; unclear up to 10 %.
         - The design itself: `counterfactual` 1, `matching` 1, `interrupted` 1.5. `before_after` is none.
 
@@ -171,7 +173,8 @@ def _judged(given: Facts) -> pd.DataFrame:
     start, limit = _LIMITS.get(given.design, (0.0, ""))
     points = start + sum(costs.values())
     word = next((name for name, most in _MOST.items() if points <= most), NONE)
-    order = sorted(found, key=lambda name: -costs[name])  # what weighs most is told first; stable
+    # What weighs most is told first; how much bias would do it errs on the side of caution, and is told last.
+    order = sorted(found, key=lambda name: (name == "bias", -costs[name]))
     against = [*(found[name].why for name in order if costs[name]), *[limit] * bool(limit)]
     good = [found[name].why for name in order if not costs[name] and found[name].state == PASSES]
     parts = [

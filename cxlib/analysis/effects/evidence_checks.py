@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,13 +11,18 @@ from numpy.typing import NDArray
 
 from cxlib import results
 from cxlib.analysis.effects.choice import COUNTERFACTUAL, DID, MATCHING, STAGGERED, SYNTHETIC, effect_of
-from cxlib.analysis.effects.event_study_trends import FIRST
+from cxlib.analysis.effects.event_study_trends import AVERAGE, FIRST
 from cxlib.analysis.effects.sensitivity import STANDS
 from cxlib.measure import verdicts
 
 PASSES, UNCLEAR, FAILS, MISSING, NOT_ASKED = "passes", "unclear", "fails", "missing", "not asked"
 _FEWEST = 5  # placebos, below which they tell nothing
-_PER_DRIFT = re.compile(r"it would make (\S+) of the average effect")
+# How large a drift is beside the swings seen before, in words: up to which figure each is used.
+_FOLD = (
+    (0.075, "far smaller than"), (0.15, "a tenth as large as"), (0.225, "a fifth as large as"),
+    (0.29, "a quarter as large as"), (0.42, "a third as large as"), (0.6, "half as large as"),
+    (0.9, "three quarters as large as"), (1.1, "about as large as"),
+)  # fmt: skip
 
 
 class Check(NamedTuple):
@@ -69,10 +73,19 @@ def trend(given: Facts) -> Check:
         return Check(FAILS, "the groups moved apart before the start already")
     if row["status"] != results.OK:
         return Check(UNCLEAR, f"whether the groups moved alike before cannot be told: {row['note']}")
-    found = _PER_DRIFT.search(row["note"])
-    if found is None or not float(found[1]) <= given.reach / 2:
+    if not _hidden_drift(given) <= given.reach / 2:
         return Check(UNCLEAR, "no drift before the start was found, but one that makes half of this could hide")
     return Check(PASSES, "the groups moved alike before the start, and a drift that mattered would have been seen")
+
+
+def _hidden_drift(given: Facts) -> float:
+    """Return what a steady drift that the tests would hardly have missed makes of the average effect; NaN if unknown.
+
+    The sharper of the joint test and those of single periods: the check looks at both.
+    """
+    rows = _rows(given.pre_trend, "drift")
+    rows = None if rows is None else rows[(rows["level"] == AVERAGE) & (rows["status"] == results.OK)]
+    return np.nan if rows is None or rows.empty else float(rows["estimate"].min())
 
 
 def _earliest(given: Facts) -> float:
@@ -211,12 +224,26 @@ def _drift(given: Facts) -> Check:
     row = (first if len(first) else rows).iloc[0]
     if row["status"] != results.OK:
         return Check(UNCLEAR, f"how much drift the effect bears cannot be told: {row['note']}")
-    told = f"a drift {row['estimate']:.2g} times as large as any seen before would undo the effect of the first period"
-    state = _graded(float(row["estimate"]), 1.0, 0.5)
+    found = float(row["estimate"])
+    state = _graded(found, 1.0, 0.5)
+    told = _undone(found, "the effect of the first period" if len(first) else "the effect")
     if state == FAILS and trend(given).state == PASSES:  # what jumps between neighbouring periods is luck, not drift
         told = "single periods before are too noisy to bound a drift after the start; a steady one would have been seen"
         return Check(UNCLEAR, told)
     return Check(state, told)
+
+
+def _undone(found: float, what: str) -> str:
+    """Say how large a drift after the start would undo an effect, held against the swings seen before it."""
+    if found == 0:
+        return f"{what}, taken by itself, cannot be told from none"
+    if not np.isfinite(found):
+        return f"no drift like the swings seen before would undo {what}"
+    size = next((word for most, word in _FOLD if found < most), f"{found:.2g} times as large as")
+    swings = f"{size} the swings between single periods seen before"
+    if found >= 1:
+        return f"only an undetected drift {swings} would be enough to undo {what}"
+    return f"an undetected drift {swings} would be enough to undo {what}"
 
 
 def _strength(given: Facts) -> Check:

@@ -14,7 +14,7 @@ from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.rows import Codes, Numbers
 
 NEVER_TREATED, NOT_YET = "never", "not_yet"
-VARYING, UNIVERSAL, ALL = "varying", "universal", "all"
+VARYING, UNIVERSAL, ALL, CENTRED = "varying", "universal", "all", "centred"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,8 @@ class Cells:
         Shape (2 K T, C): how each effect hangs on the parts of clusters.
     rows
         Rows of the group at these times, shape (C,).
+    lead
+        Periods from the mean of those it is compared with, shape (C,).
     reason
         Why there is no effect, shape (C,); empty where there is one.
     """
@@ -41,6 +43,7 @@ class Cells:
     effect: Numbers
     lever: Numbers
     rows: Numbers
+    lead: Numbers
     reason: tuple[str, ...]
 
 
@@ -57,40 +60,41 @@ def contrasts(means: Means, *, control: str, anticipation: int, base: str) -> Ce
 
     As R `did` has it: before the start (less anticipation) the base is the period before, or with `universal` the last
     period before the start; not yet treated are those who start after the later of the two periods, plus anticipation.
+    `CENTRED` is `ALL` with the periods before the start, too, against the mean of them all.
     """
     never = means.starts == NEVER
-    if control == NEVER_TREATED and not never.any():
+    if control == NEVER_TREATED and means.starts.size and not never.any():
         raise UsageError("nobody is never treated", hint="Give control='not_yet': against those not treated yet.")
     found = []
     for group in np.flatnonzero(~never):
         start = int(means.starts[group])
         last = start - 1 - anticipation  # the last period before any effect
         for time in range(means.axis.size):
-            late = base == UNIVERSAL or time >= start
+            late = base in (UNIVERSAL, CENTRED) or time >= start
             if last < 0 or (time == 0 and not late):
                 continue
-            bases = tuple(range(last + 1)) if base == ALL and late else (last if late else time - 1,)
+            bases = tuple(range(last + 1)) if base in (ALL, CENTRED) and late else (last if late else time - 1,)
             until = max(time, bases[-1]) + anticipation
             others = never if control == NEVER_TREATED else means.starts > until
             others = others & (np.arange(means.starts.size) != group)
             found.append(_contrast(means, int(group), time, bases, others))
     lever = np.column_stack([one[2] for one in found]) if found else np.empty((2 * means.mean.size, 0))
     codes = np.array([one[0] for one in found], dtype=np.int64).reshape(-1, 3)
-    value, rows = (np.array([one[place] for one in found], dtype=float) for place in (1, 3))
-    return Cells(codes[:, 0], codes[:, 1], codes[:, 2], value, lever, rows, tuple(one[4] for one in found))
+    value, rows, lead = (np.array([one[place] for one in found], dtype=float) for place in (1, 3, 4))
+    return Cells(codes[:, 0], codes[:, 1], codes[:, 2], value, lever, rows, lead, tuple(one[5] for one in found))
 
 
 def _contrast(
     means: Means, group: int, time: int, bases: tuple[int, ...], others: Mask
-) -> tuple[tuple[int, int, int], float, Numbers, float, str]:
-    """Return place, effect, how it hangs on the parts, rows of the group, and why there is no effect."""
+) -> tuple[tuple[int, int, int], float, Numbers, float, float, str]:
+    """Return place, effect, how it hangs on the parts, rows of the group, lead, and why there is no effect."""
     place, lever = (group, time, bases[-1]), np.zeros((2, *means.mean.shape))
     pool = np.where(others[:, None], means.weight, 0.0)
     seen = (means.weight[group] > 0) & (pool.sum(axis=0) > 0)
     before = [base for base in bases if seen[base]]
     reason = _reason(means, group, (time, *bases), seen, time)
     if reason or not before or bases == (time,):
-        return place, np.nan if reason else 0.0, lever.ravel(), float(means.rows[group, time]), reason
+        return place, np.nan if reason else 0.0, lever.ravel(), float(means.rows[group, time]), 0.0, reason
     effect = 0.0
     for when, sign in ((time, 1.0), *((base, -1.0 / len(before)) for base in before)):
         lever[0, group, when] += sign
@@ -100,7 +104,8 @@ def _contrast(
         lever[0, :, when] -= sign * share
         lever[1, :, when] -= sign * share * (own - pooled)
         effect += sign * (means.mean[group, when] - pooled)
-    return place, effect, lever.ravel(), float(means.rows[group, [time, *before]].sum()), ""
+    used = sorted({time, *before})
+    return place, effect, lever.ravel(), float(means.rows[group, used].sum()), time - float(np.mean(before)), ""
 
 
 def _reason(means: Means, group: int, times: tuple[int, ...], seen: Mask, time: int) -> str:

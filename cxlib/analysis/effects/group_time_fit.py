@@ -115,7 +115,11 @@ def rows_of_cells(
     rows: Staggered, means: Means, cells: Cells, outcome: str, method: str, confidence: float
 ) -> GroupTime:
     """Return the fit with its frame."""
-    names = tuple("never" if start == NEVER else rows.axis.name(int(start)) for start in rows.starts), rows.axis.names
+    starts = zip(rows.starts.tolist(), rows.early.tolist(), strict=True)
+    called = tuple(
+        "never" if start[0] == NEVER else rows.named.get(start) or rows.axis.name(start[0]) for start in starts
+    )
+    names = called, rows.axis.names
     total = max(float(means.weight.sum()), 1e-300)
     groups = pd.DataFrame(
         {

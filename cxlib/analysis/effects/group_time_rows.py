@@ -16,6 +16,8 @@ from cxlib.analysis.effects.panels import NEVER, Axis
 from cxlib.errors import UsageError
 from cxlib.measure.rows import Codes, Numbers, weight_of
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Staggered:
@@ -29,7 +31,9 @@ class Staggered:
         The place in time of each row, and the times.
     group, starts
         The group of each row as a place in `starts`: the places in time at which groups start, `NEVER` last where any
-        rows are never treated.
+        rows are never treated. Groups that started between two times share the place of the later one.
+    early, named
+        How far before its place each group started, shape (K,), and what groups are called that did.
     cluster, labels
         The cluster of each row, numbered from 0, and what the clusters are called, shape (G,).
     panel
@@ -44,6 +48,8 @@ class Staggered:
     axis: Axis
     group: Codes
     starts: Codes
+    early: Codes
+    named: dict[tuple[int, int], str]
     cluster: Codes
     labels: Any
     panel: bool
@@ -71,7 +77,7 @@ def read(
     y = doors.numbers(outcome, frame[outcome])
     weight = weight_of(None if weights is None else doors.numbers(weights, frame[weights]), y.size)
     spot, axis = panels.times(time, frame[time])
-    start = panels.starts(first_treated, frame[first_treated], axis)
+    start, early, named = panels.cohorts(first_treated, frame[first_treated], axis)
     units = np.arange(y.size) if unit is None else panels.codes_of(frame[unit])
     own = cluster or unit
     codes, labels = (np.arange(y.size), np.arange(y.size)) if own is None else pd.factorize(frame[own])
@@ -81,13 +87,23 @@ def read(
     always = kept & (start <= anticipation)
     notes += [f"{int(always.sum()):,} rows of groups that had started by the first time left out"] * bool(always.any())
     kept &= ~always
-    balanced, kept, lost = _panel(units, spot, start, kept, axis.size, panel, str(unit))
-    starts, group = np.unique(start[kept], return_inverse=True)
+    pairs, group = np.unique(np.column_stack([start, -early]), axis=0, return_inverse=True)
+    balanced, kept, lost = _panel(units, spot, group.ravel(), kept, axis.size, panel, str(unit))
+    present, group = np.unique(group.ravel()[kept], return_inverse=True)
+    pairs = pairs[present]
     place, mine = np.unique(codes[kept], return_inverse=True)
+    lost += _unseen(pairs, named)
     return Staggered(
-        y[kept], weight[kept], spot[kept], axis, group.ravel(), starts, mine.ravel(), np.asarray(labels)[place],
-        balanced, tuple(notes + lost),
+        y[kept], weight[kept], spot[kept], axis, group.ravel(), pairs[:, 0], -pairs[:, 1], named, mine.ravel(),
+        np.asarray(labels)[place], balanced, tuple(notes + lost),
     )  # fmt: skip
+
+
+def _unseen(pairs: Codes, named: dict[tuple[int, int], str]) -> list[str]:
+    """Return the note of groups that started when nobody was seen."""
+    found = [named[int(place), -int(early)] for place, early in pairs if early]
+    which = ", ".join(found[:_MOST_NAMED]) + f" and {len(found) - _MOST_NAMED} more" * (len(found) > _MOST_NAMED)
+    return [f"nobody is seen at the start of group{'s' * (len(found) != 1)} {which}"] if found else []
 
 
 def _panel(
@@ -128,7 +144,7 @@ class Means:
     ----------
     mean, weight, rows
         Shape (K, T): the mean, NaN where nobody is seen; the sum of weights; the number of rows.
-    starts, axis
+    starts, early, axis
         As in `Staggered`.
     parts
         Shape (G, 2 K T), sparse: what each cluster moves each mean by, then its share of each sum of weights. Every
@@ -141,6 +157,7 @@ class Means:
     weight: Numbers
     rows: Numbers
     starts: Codes
+    early: Codes
     axis: Axis
     parts: sparse.csc_array
     clusters: Codes
@@ -162,5 +179,5 @@ def means_of(given: Staggered) -> Means:
     pairs = np.unique(given.group * max(size, 1) + given.cluster)
     clusters = np.bincount(pairs // max(size, 1), minlength=groups)
     shape = (groups, times)
-    return Means(mean.reshape(shape), weight.reshape(shape), rows.reshape(shape), given.starts, given.axis, parts,
-                 clusters)  # fmt: skip
+    return Means(mean.reshape(shape), weight.reshape(shape), rows.reshape(shape), given.starts, given.early,
+                 given.axis, parts, clusters)  # fmt: skip

@@ -66,7 +66,8 @@ def interrupted_series(
     lags
         Longest lag of the Newey-West error; by default 4 (n / 100)^(2/9), rounded down.
     std_error
-        Column with the sampling error of each point: points weigh by one over its square.
+        Column with the sampling error of each point: points weigh by one over its square. An error of 0, as the formula
+        of a share gives it at 0 and 1, counts as the smallest above 0; the note says of how many points.
     controls
         Columns with series that the change did not touch, for placebos in space (see `fit_interrupted`).
     confidence
@@ -121,6 +122,12 @@ def fit_interrupted(
     doors.require(doors.frame(frame), {"outcome": outcome, "time": time})
     wanted = [outcome, *others, *([std_error] if std_error else [])]
     values = doors.numbers_of(frame, dict.fromkeys(wanted))
+    if frame.empty:
+        none = results.frame(
+            metric=outcome, at=ROWS, comparison="difference", against=WITHOUT, method="segmented regression",
+            status=results.TOO_FEW, note=series.NO_ROWS,
+        )  # fmt: skip
+        return InterruptedFit(none, results.empty(), results.empty(), results.empty())
     given = series.read(values, outcome=outcome, times=frame[time], start=start, std_error=std_error, time=time)
     found, fitted = _rows(given, outcome, period, longest, confidence)
     tried = [_in_time(given, outcome, period, longest, confidence)]

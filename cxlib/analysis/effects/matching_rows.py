@@ -89,12 +89,10 @@ def _columns(frame: pd.DataFrame, covariates: Sequence[str]) -> tuple[Numbers, t
         present &= ~np.isnan(part).any(axis=1)
         known &= present
         parts.append(np.where(present[:, None], part, 0.0))
-        names += [name] if _is_number(frame[name]) else [f"{name} = {level}" for level in _levels(frame[name])[1:]]
+        names += (
+            [name] if panels.is_number(frame[name]) else [f"{name} = {level}" for level in _levels(frame[name])[1:]]
+        )
     return np.hstack(parts), tuple(names), known
-
-
-def _is_number(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column.dtype) or not doors.tried("", column)[1]
 
 
 def _levels(column: pd.Series) -> list[str]:

@@ -16,12 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxlib.analysis import doors
+from cxlib.analysis.effects import panels
 from cxlib.errors import UsageError
 from cxlib.periods import Period
 
 Numbers = NDArray[np.float64]
 
 WHOLE_PATTERN = 12  # a season of at most so many steps gets a level for each of them, a longer one waves
+NO_ROWS = "there are no rows"
 _WAVES = 3
 _DAY = 86_400_000_000  # microseconds
 _LONGEST = 5_000  # points; the matrices of a design grow with the square
@@ -109,17 +111,13 @@ def read(
     Raises
     ------
     UsageError
-        For times that are missing, repeated or uneven, a start outside them, and standard errors that are not above 0.
+        For times that are missing, repeated or uneven, a start outside them, and standard errors below 0.
     """
     names = list(controls)
     labels, place, began, step = _line(time, times, start)
     order = np.argsort(place, kind="stable")
     columns = [values[name] for name in (outcome, *names)]
-    errors = np.ones(place.size) if std_error is None else values[std_error]
-    if std_error is not None and np.any(errors[~np.isnan(errors)] <= 0):
-        raise UsageError(
-            f"{std_error} holds standard errors that are not above 0", hint="Leave such points out, or give no errors."
-        )
+    errors, told = (np.ones(place.size), ()) if std_error is None else _errors(std_error, values[std_error])
     known = ~np.isnan(np.column_stack([*columns, errors])).any(axis=1)
     order = order[known[order]]
     if order.size == 0:
@@ -128,8 +126,25 @@ def read(
     shown = tuple(labels[i] for i in order)
     return Series(
         table[:, 0], table[:, 1:], errors[order], place[order] - place[order[0]], began - int(place[order[0]]), shown,
-        step, _told(place, order, step),
+        step, (*_told(place, order, step), *told),
     )  # fmt: skip
+
+
+def _errors(name: str, given: Numbers) -> tuple[Numbers, tuple[str, ...]]:
+    """Return the errors of points, those of 0 as large as the smallest above, and what is said of that.
+
+    The formula of a share gives 0 where it is 0 or 1; a weight of one over 0 would leave the other points none.
+    """
+    if np.any(given < 0):
+        raise UsageError(f"{name} holds standard errors below 0", hint="Leave such points out, or give no errors.")
+    none = given == 0
+    count = int(none.sum())
+    if not count:
+        return given, ()
+    if not np.any(given > 0):
+        return np.where(none, 1.0, given), ("no point has a sampling error above 0: all weigh alike",)
+    word = f"{count} point{'s' * (count != 1)} with a sampling error of 0"
+    return np.where(none, given[given > 0].min(), given), (f"{word} taken as sure as the next surest",)
 
 
 def season(place: NDArray[np.int64], period: int | None) -> Numbers:
@@ -176,9 +191,10 @@ def _line(name: str, times: Any, start: Any) -> tuple[list[str], NDArray[np.int6
         raise UsageError(f"{name} is missing in {int(given.isna().sum())} rows")
     if not 2 <= len(given) <= _LONGEST:
         raise UsageError(f"there are {len(given):,} points in time; give 2 to {_LONGEST:,}")
-    named, given = given, _plain(given)
+    named = _plain(given)
+    given, began = _first_days(named), _first_days(_plain(pd.Series([start]))).iloc[0]
     numeric = pd.api.types.is_numeric_dtype(given.dtype)
-    labels, steps, at, step = (_of_numbers if numeric else _of_dates)(name, given, _plain(pd.Series([start])).iloc[0])
+    labels, steps, at, step = (_of_numbers if numeric else _of_dates)(name, given, began)
     if _coded(named):
         labels = [str(label) for label in named]
     twice = np.unique(labels, return_counts=True)
@@ -194,11 +210,14 @@ def _line(name: str, times: Any, start: Any) -> tuple[list[str], NDArray[np.int6
 
 
 def _plain(given: pd.Series) -> pd.Series:
-    """Return times without pandas' own kinds, quarters and weeks of CX by their first days."""
-    if isinstance(given.dtype, pd.PeriodDtype):
-        return given.dt.to_timestamp()
+    """Return times without pandas' own kinds."""
     if isinstance(given.dtype, pd.CategoricalDtype):
         given = given.astype(given.cat.categories.dtype)
+    return panels.plain(given)
+
+
+def _first_days(given: pd.Series) -> pd.Series:
+    """Return quarters and weeks of CX by their first days, other times as they are."""
     return given.map(lambda label: Period.parse(label).first_day).astype(object) if _coded(given) else given
 
 
@@ -228,14 +247,16 @@ def _of_dates(name: str, given: pd.Series, start: Any) -> tuple[list[str], NDArr
         raise UsageError(f"{name} is missing in {int(values.isna().sum())} rows")
     began = doors.moment("start", start, zones=False)
     midnight = bool((values == values.dt.normalize()).all())
-    ends = bool(values.dt.is_month_end.all())
-    if midnight and ((values.dt.day == values.dt.day.iloc[0]).all() or ends):
-        months = (values.dt.year * 12 + values.dt.month).to_numpy(dtype=np.int64)
+    days = panels.days_of(values)
+    anchor = panels.anchor_of(days)
+    if anchor:
+        months = panels.counts(days, panels.MONTH, anchor).astype(np.int64)
         width = _divisor(months)
-        passed = not ends and began.day > int(values.dt.day.iloc[0])  # this month's point: the next is the first
-        at = -((int(months.min()) - (began.year * 12 + began.month + int(passed))) // width)
+        first = int(panels.counts(panels.days_of(pd.Series([began])), panels.MONTH, anchor)[0])
+        at = -((int(months.min()) - first) // width)
         step = {1: "month", 3: "quarter", 12: "year"}.get(width, f"{width} months")
-        return values.dt.strftime("%Y-%m").tolist(), (months - months.min()) // width, at, step
+        labels = [panels.called(month, panels.MONTH) for month in months.tolist()]
+        return labels, (months - months.min()) // width, at, step
     ticks = values.astype("datetime64[us]").astype("int64").to_numpy()
     width = _divisor(ticks)
     at = -(((values.min() - began) // pd.Timedelta(microseconds=1)) // width)

@@ -121,17 +121,15 @@ def fit_synthetic_control(
     intervals.check_confidence(confidence)
     if not 0 <= float(doors.numbers("ridge", [ridge])[0]) < np.inf:
         raise UsageError(f"ridge {ridge!r} is no number of 0 or more")
+    method = "synthetic control, level shifted" if intercept else "synthetic control, outcomes only"
+    doors.require(doors.frame(frame), {"outcome": outcome, "unit": unit, "time": time, "treated": treated})
+    if frame.empty:
+        return _too_few(outcome, method, [series.NO_ROWS])
     panel = _panel(frame, outcome, {"unit": unit, "time": time, "treated": treated}, start)
     given, before = panel.given, int((~panel.given.post).sum())
-    method = "synthetic control, level shifted" if intercept else "synthetic control, outcomes only"
     if before < LEAST_BEFORE or len(panel.donors) < _LEAST_DONORS:
         there = f"points before: {before}, whole donors: {len(panel.donors)}"
-        note = f"{there}; it takes {LEAST_BEFORE} and {_LEAST_DONORS}"
-        row = results.frame(
-            metric=outcome, at="average effect", comparison="difference", against=SYNTHETIC, method=method,
-            status=results.TOO_FEW, note=placebos.joined([note, *panel.notes]),
-        )  # fmt: skip
-        return SyntheticFit(row, results.empty(), results.empty(), results.empty())
+        return _too_few(outcome, method, [f"{there}; it takes {LEAST_BEFORE} and {_LEAST_DONORS}", *panel.notes])
     found = gaps(given.outcome, given.controls, before, ridge=ridge, intercept=intercept)
     others = each(given.controls, before, ridge=ridge, intercept=intercept)
     checks = _fit_before(outcome, found, others)
@@ -145,9 +143,17 @@ def fit_synthetic_control(
     )  # fmt: skip
 
 
+def _too_few(outcome: str, method: str, notes: list[str]) -> SyntheticFit:
+    """Return a fit without an effect, and why there is none."""
+    row = results.frame(
+        metric=outcome, at="average effect", comparison="difference", against=SYNTHETIC, method=method,
+        status=results.TOO_FEW, note=placebos.joined(notes),
+    )  # fmt: skip
+    return SyntheticFit(row, results.empty(), results.empty(), results.empty())
+
+
 def _panel(frame: pd.DataFrame, outcome: str, roles: dict[str, str], start: Any) -> _Panel:
     """Check the columns and bring them into one row per time, one column per unit."""
-    doors.require(doors.frame(frame), {"outcome": outcome, **roles})
     values = doors.numbers_of(frame, dict.fromkeys((outcome, roles["treated"])))
     touched = values[roles["treated"]]
     if not np.isin(touched, (0, 1)).all():
@@ -158,9 +164,13 @@ def _panel(frame: pd.DataFrame, outcome: str, roles: dict[str, str], start: Any)
                          "value": values[outcome], "touched": touched})  # fmt: skip
     twice = flat.duplicated(["unit", "time"])
     if twice.any():
-        first = flat[twice].iloc[0]
-        raise UsageError(f"{first['unit']} has {int(twice.sum()) + 1} rows or more for one {roles['time']}",
-                         hint="Take the mean of each unit and time first.")  # fmt: skip
+        sizes = flat.groupby(["unit", "time"], sort=True, observed=True).size()
+        (name, when), count = sizes[sizes > 1].index[0], int(sizes[sizes > 1].iloc[0])
+        raise UsageError(
+            f"{name} has {count} rows for one {roles['time']}, {when}; of all pairs of {roles['unit']} and "
+            f"{roles['time']} {int((sizes > 1).sum()):,} of {len(sizes):,} have several",
+            hint="Take the mean of each unit and time first.",
+        )
     ever = flat.groupby("unit")["touched"].max()
     if ever.nunique() < 2:
         raise UsageError(f"{roles['treated']} is the same for all units", hint="Write 1 for the touched, 0 for others.")
