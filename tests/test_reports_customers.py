@@ -296,9 +296,13 @@ def test_a_year_of_worth_is_a_year_whatever_the_period(at_demo: Path) -> None:
         assert set(found.loc[found["metric"] == "worth_of_a_point", "at"]) == {periods}
 
 
-def test_an_experiment_counts_with_the_answers_that_came_in_after_it(at_demo: Path) -> None:
-    """Exposed until 30 June, answers until mid July; while these are not all in, nothing is said."""
-    assert not (cx.open_run("2026-06").driver_evidence("delivery")["at"] == "experimental").any()
-    found = cx.open_run("2026-07").driver_evidence("delivery")
-    mine = found[(found["at"] == "experimental") & (found["metric"] == "importance")]
-    assert "Proactive delivery updates, 2026-04-01 to 2026-06-30" in mine["note"].item()
+def test_an_experiment_counts_once_it_is_over_and_says_then_what_it_says_later(at_demo: Path) -> None:
+    """Its outcomes count until 30 June, as in its readout: not a day before, and nothing that comes in later."""
+    assert not (cx.open_run("2026-05").driver_evidence("delivery")["at"] == "experimental").any()
+    told = []
+    for period in ("2026-06", "2026-10"):
+        found = cx.open_run(period).driver_evidence("delivery")
+        mine = found[(found["at"] == "experimental") & (found["metric"] == "importance")]
+        assert "Proactive delivery updates, 2026-04-01 to 2026-06-30" in mine["note"].item()
+        told.append(mine["estimate"].item())
+    assert told[0] == told[1]
