@@ -5,12 +5,13 @@ unit, 40 outcomes of true and false, 30 counts (16-bit) and 30 amounts of money 
 four segments of five levels each. Every metric's effect is worked out of the whole and of the 20 levels, 2,100 Welch
 intervals and p-values. That they are equal is checked.
 
-statsmodels gets rows, in the best form that was found: one metric's column is read at a time, and rows are brought in
-the order of a segment and its arms once for all, so that `CompareMeans` takes slices, and nothing is filtered.
+statsmodels gets rows, in two forms. As one writes it down: one metric's column is read at a time, and the rows of each
+arm and level are taken from it by a condition on categories. And in the best form that was found (`sliced`): rows are
+brought in the order of a segment and its arms once for all, so that `CompareMeans` takes slices, nothing is filtered.
 spotify-confidence takes frames of sums, not rows: NumPy sums one column at a time by a ready-made number of all cells,
 pandas adds these up; its own part is the tests. It runs in an environment of its own, whose Python is named in
 `CX_BENCH_CONFIDENCE`; without that one is made in a temporary folder, and where that fails the figures are shown
-without it. Both take one metric after the other, so they do ten of them, evenly spread over the three kinds, and their
+without it. All take one metric after the other, so they do a few of them, evenly spread over the three kinds, and their
 time beyond a run of none is multiplied. Ours does all in one pass, with the threads that DuckDB takes; theirs have one.
 
 Run as a script it is one of the ways: `bench_experiment.py cxlib FOLDER 100`.
@@ -33,7 +34,7 @@ CHUNK, ROUNDS = 500_000, 3
 SEGMENTS = {"country": "abcde", "plan": "fghij", "device": "klmno", "tenure": "pqrst"}
 KINDS = {"share": 40, "count": 30, "amount": 30}
 METRICS = [f"{kind}_{number}" for kind, count in KINDS.items() for number in range(count)]
-SOME = {"statsmodels": 10, "spotify-confidence": 10}  # metrics that are timed
+SOME = {"statsmodels": 5, "statsmodels, sliced": 10, "spotify-confidence": 10}  # metrics that are timed
 PEER = ("spotify-confidence==4.1.0", "numpy<2", "pandas<2", "pyarrow<18", "psutil")
 KEYS, FOUND = ["metric", "segment", "level"], ["estimate", "conf_low", "conf_high", "p_value"]
 
@@ -41,7 +42,8 @@ KEYS, FOUND = ["metric", "segment", "level"], ["estimate", "conf_low", "conf_hig
 def test_experiment(board, tmp_path: Path) -> None:
     run(sys.executable, "make", tmp_path)
     peer = peer_python(tmp_path)
-    pythons = {"cxlib": sys.executable, "statsmodels": sys.executable} | ({"spotify-confidence": peer} if peer else {})
+    ours = dict.fromkeys(("cxlib", "statsmodels", "statsmodels, sliced"), sys.executable)
+    pythons = ours | ({"spotify-confidence": peer} if peer else {})
     taken: dict[str, list] = {way: [] for way in pythons}
     idle: dict[str, list] = {way: [] for way in SOME if way in pythons}
     for _ in range(ROUNDS):
@@ -50,13 +52,13 @@ def test_experiment(board, tmp_path: Path) -> None:
             if way in idle:
                 idle[way].append(run(python, way, tmp_path, 0))
     what = f"{len(METRICS)} metrics x 20 segments, {UNITS / 1e6:g} M units"
-    ours = board.add(f"{what}: cxlib", taken["cxlib"])
+    fastest = board.add(f"{what}: cxlib", taken["cxlib"])
     known = read(tmp_path, "cxlib")
     for way, nothing in idle.items():
         begun = board.add(f"the same: {way}, no metric", nothing)
         some = board.add(f"the same: {way}, {SOME[way]} metrics", taken[way])
         whole = begun + (some - begun) * len(METRICS) / SOME[way]
-        board.say(f"{whole:.0f} s for all, {whole / ours:.0f} times ours")
+        board.say(f"{whole:.0f} s for all, {whole / fastest:.0f} times ours")
         same(known, read(tmp_path, way))
 
 
@@ -192,8 +194,32 @@ def sorted_codes(column: pd.Series) -> np.ndarray:
 
 
 def with_statsmodels(folder: Path, metrics: int) -> pd.DataFrame:
-    import pyarrow.parquet as pq
+    """Filter the rows of each arm and level, as one writes it down."""
+    columns, rows = ["arm", *SEGMENTS], []
+    labels = pd.read_parquet(folder / "units.parquet", columns=columns).astype("category")
+    for metric in chosen(metrics):
+        y = pd.read_parquet(folder / "units.parquet", columns=[metric])[metric].astype(float)
+        cells = [("all", "all", None)]
+        cells += [(name, f"{name} {level}", labels[name]) for name, levels in SEGMENTS.items() for level in levels]
+        for segment, level, column in cells:
+            here = True if column is None else column == level
+            sides = [y[here & (labels["arm"] == arm)] for arm in ("treatment", "control")]
+            rows.append((metric, segment, level, *compared(*sides)))
+    return pd.DataFrame(rows, columns=[*KEYS, *FOUND])
+
+
+def compared(treatment, control) -> tuple[float, float, float, float]:
+    """Return the difference of two columns of rows, its limits and its p-value."""
     from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+    means = CompareMeans(DescrStatsW(treatment), DescrStatsW(control))
+    low, high = means.tconfint_diff(usevar="unequal")
+    return means.d1.mean - means.d2.mean, low, high, means.ttest_ind(usevar="unequal")[1]
+
+
+def with_slices(folder: Path, metrics: int) -> pd.DataFrame:
+    """Bring rows in the order of a segment and its arms once for all, and take slices."""
+    import pyarrow.parquet as pq
 
     orders, rows = in_order(folder), []
     for metric in chosen(metrics):
@@ -203,10 +229,7 @@ def with_statsmodels(folder: Path, metrics: int) -> pd.DataFrame:
             levels = [f"{segment} {level}" for level in SEGMENTS[segment]] if segment in SEGMENTS else ["all"]
             for place, level in enumerate(levels):
                 start, middle, end = ends[2 * place : 2 * place + 3]
-                means = CompareMeans(DescrStatsW(y[middle:end]), DescrStatsW(y[start:middle]))
-                low, high = means.tconfint_diff(usevar="unequal")
-                p_value = means.ttest_ind(usevar="unequal")[1]
-                rows.append((metric, segment, level, means.d1.mean - means.d2.mean, low, high, p_value))
+                rows.append((metric, segment, level, *compared(y[middle:end], y[start:middle])))
     return pd.DataFrame(rows, columns=[*KEYS, *FOUND])
 
 
@@ -243,7 +266,10 @@ if __name__ == "__main__":
     if way == "make":
         make(where)
     else:
-        ways = {"cxlib": with_cxlib, "statsmodels": with_statsmodels, "spotify-confidence": with_confidence}
+        ways = {
+            "cxlib": with_cxlib, "statsmodels": with_statsmodels, "statsmodels, sliced": with_slices,
+            "spotify-confidence": with_confidence,
+        }  # fmt: skip
         found = ways[way](where, count)
         if count:
             found[[*KEYS, *FOUND]].to_parquet(where / f"{way}.parquet")
