@@ -59,9 +59,9 @@ def cx(*words: str, cwd: Path) -> Taken:
     return python("-m", "cxlib.cli", *words, cwd=cwd)
 
 
-def python(*words: str, cwd: Path) -> Taken:
+def python(*words: str, cwd: Path, **more: str) -> Taken:
     """Time one Python command from start to exit; a failing one fails the benchmark with its words."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | more
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH", ""))))
     with tempfile.TemporaryFile() as said:
         started = time.perf_counter()
