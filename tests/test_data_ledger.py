@@ -334,7 +334,9 @@ def test_the_lock_ends_with_a_writer_that_is_killed(tmp_path):
 @pytest.mark.parametrize("child", ["fork", "program"])
 def test_a_child_that_outlives_a_killed_writer_does_not_hold_the_lock(tmp_path, child):
     more = {
-        "fork": "child = os.fork() or (os.close(0), os.close(1), time.sleep(60), os._exit(0)); print(child)",
+        # The parent goes on when the child has come back from the fork: until then it has had no turn to let go.
+        "fork": "back, up = os.pipe(); child = os.fork() or (os.write(up, b'.'), os.close(0), os.close(1), "
+        "time.sleep(60), os._exit(0)); os.read(back, 1); print(child)",
         "program": "import subprocess; print(subprocess.Popen(['sleep', '60'], stdin=subprocess.DEVNULL, "
         "stdout=subprocess.DEVNULL, close_fds=False).pid)",
     }[child]
