@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +31,9 @@ EQUAL = 0.05  # of a log likelihood: lifetimes stops when its scaled one changes
 
 def test_fit(board, tmp_path: Path) -> None:
     import pytest  # not at the top: the peer's environment lacks it
+    from stopwatch import peer_python
 
-    peer = peer_python(tmp_path)
+    peer = peer_python(tmp_path, "CX_BENCH_LIFETIMES", PEER)
     for name, make in (("23,570 customers of CDNOW", cdnow), (f"{MILLION:,} customers", drawn)):
         customers = make()
         np.save(tmp_path / "customers.npy", customers)
@@ -64,21 +64,6 @@ def fitted(python: str, way: str, folder: Path) -> dict:
     env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent) if way == "ours" else ""}
     subprocess.run(command, check=True, env=env, timeout=600)
     return json.loads((folder / "found.json").read_text(encoding="utf-8"))
-
-
-def peer_python(folder: Path) -> str | None:
-    """Return a Python that has lifetimes; None where it cannot be had."""
-    if named := os.environ.get("CX_BENCH_LIFETIMES"):
-        return named
-    home = folder / "peer"
-    try:
-        venv.create(home, with_pip=True)
-        python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEER], check=True, timeout=300, capture_output=True)
-    except (OSError, subprocess.SubprocessError) as reason:
-        print(f"lifetimes could not be installed, so nothing is compared: {reason}")
-        return None
-    return str(python)
 
 
 def cdnow() -> np.ndarray:

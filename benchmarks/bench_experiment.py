@@ -20,10 +20,8 @@ Run as a script it is one of the ways: `bench_experiment.py cxlib FOLDER 100`.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +38,10 @@ KEYS, FOUND = ["metric", "segment", "level"], ["estimate", "conf_low", "conf_hig
 
 
 def test_experiment(board, tmp_path: Path) -> None:
+    from stopwatch import peer_python  # not at the top: the peer's environment lacks what it needs
+
     run(sys.executable, "make", tmp_path)
-    peer = peer_python(tmp_path)
+    peer = peer_python(tmp_path, "CX_BENCH_CONFIDENCE", PEER)
     ours = dict.fromkeys(("cxlib", "statsmodels", "statsmodels, sliced"), sys.executable)
     pythons = ours | ({"spotify-confidence": peer} if peer else {})
     taken: dict[str, list] = {way: [] for way in pythons}
@@ -84,21 +84,6 @@ def run(python: str, way: str, folder: Path, metrics: int = 0):
             process.wait()
     assert process.returncode == 0, f"{way} failed, or took more than {LONGEST} s"
     return Taken(time.perf_counter() - begun, most)
-
-
-def peer_python(folder: Path) -> str | None:
-    """Return a Python that has spotify-confidence; None where it cannot be had."""
-    if named := os.environ.get("CX_BENCH_CONFIDENCE"):
-        return named
-    home = folder / "peer"
-    try:
-        venv.create(home, with_pip=True)
-        python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEER], check=True, timeout=300, capture_output=True)
-    except (OSError, subprocess.SubprocessError) as reason:
-        print(f"spotify-confidence could not be installed, so it is not compared: {reason}")
-        return None
-    return str(python)
 
 
 def read(folder: Path, way: str) -> pd.DataFrame:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,12 +56,12 @@ class Board:
                          for line in table)  # fmt: skip
 
 
-def cx(*words: str, cwd: Path) -> Taken:
+def cx(*words: str, cwd: Path, longest: float = LONGEST) -> Taken:
     """Time one `cx` command."""
-    return python("-m", "cxlib.cli", *words, cwd=cwd)
+    return python("-m", "cxlib.cli", *words, cwd=cwd, longest=longest)
 
 
-def python(*words: str, cwd: Path, **more: str) -> Taken:
+def python(*words: str, cwd: Path, longest: float = LONGEST, **more: str) -> Taken:
     """Time one Python command from start to exit; a failing one fails the benchmark with its words."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | more
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH", ""))))
@@ -67,7 +69,7 @@ def python(*words: str, cwd: Path, **more: str) -> Taken:
         started = time.perf_counter()
         process = psutil.Popen([sys.executable, *words], cwd=cwd, env=env, stdout=said, stderr=subprocess.STDOUT)
         try:
-            most = _watch(process, started)
+            most = _watch(process, started, longest)
         finally:
             _stop(process)
         taken = Taken(time.perf_counter() - started, most)
@@ -76,17 +78,17 @@ def python(*words: str, cwd: Path, **more: str) -> Taken:
     return taken
 
 
-def _watch(process: psutil.Popen, started: float) -> float:
+def _watch(process: psutil.Popen, started: float, longest: float) -> float:
     """Wait for a process; return the most memory that it and its children held at once, in MB."""
     most = 0.0
-    while time.perf_counter() - started < LONGEST:
+    while time.perf_counter() - started < longest:
         most = max(most, _resident(process) / 1e6)
         try:
             process.wait(0.2)  # looking at all processes costs some milliseconds: not more often
         except psutil.TimeoutExpired:
             continue
         return most
-    raise AssertionError(f"stopped after {LONGEST} s")
+    raise AssertionError(f"stopped after {longest:g} s")
 
 
 def _resident(process: psutil.Popen) -> int:
@@ -105,6 +107,24 @@ def _family(process: psutil.Popen) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def peer_python(folder: Path, named: str, packages: Sequence[str]) -> str | None:
+    """Return a Python that has a peer's packages, in an environment of its own; None where it cannot be had.
+
+    `named` is the environment variable that may name one.
+    """
+    if python := os.environ.get(named):
+        return python
+    home = folder / "peer"
+    try:
+        venv.create(home, with_pip=True)
+        made = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        subprocess.run([made, "-m", "pip", "install", "-q", *packages], check=True, timeout=300, capture_output=True)
+    except (OSError, subprocess.SubprocessError) as reason:
+        print(f"{packages[0]} could not be installed, so it is not compared: {reason}")
+        return None
+    return str(made)
 
 
 def _stop(process: psutil.Popen) -> None:

@@ -68,10 +68,22 @@ class RunError(CxError):
     exit_code = 6
 
 
+class BusyError(RunError):
+    """Another process is making the same report; nothing is wrong, and later it can be had."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h, as 70 for a defect is EX_SOFTWARE
+
+
 class DisclosureError(CxError):
     """Something that may not be published was about to be."""
 
     exit_code = 7
+
+
+class DifferenceError(CxError):
+    """A published report that cannot be reproduced to the digit."""
+
+    exit_code = 8
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

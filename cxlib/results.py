@@ -54,7 +54,24 @@ def frame(**columns: Any) -> pd.DataFrame:
     rows = max((a.size for a in arrays.values()), default=1)
     rows = 0 if any(a.size == 0 for a in arrays.values()) else rows
     data = {n: np.broadcast_to(arrays.get(n, np.asarray([_DEFAULTS[n]]))[: rows or 0], rows) for n in COLUMNS}
-    return conform(pd.DataFrame({name: np.array(value) for name, value in data.items()}))
+    ready = {n: _number(value) if n in NUMBERS else _text(value) for n, value in data.items()}
+    return _checked(pd.DataFrame(ready, copy=False))
+
+
+def _text(values: np.ndarray) -> Any:
+    """Return a column of text, empty where missing; what is text already is not looked at twice."""
+    plain = values.dtype.kind == "U" or all(type(value) is str for value in values.tolist())
+    if plain:
+        return pd.array(values.astype(object), dtype=_TEXT_TYPE)
+    given = pd.Series(np.array(values))
+    return given.astype("str").where(given.notna(), "").array
+
+
+def _number(values: np.ndarray) -> np.ndarray:
+    """Return a column of doubles that is its own."""
+    if values.dtype == np.float64:
+        return np.array(values)
+    return np.array(pd.to_numeric(pd.Series(np.array(values))).astype("float64"))
 
 
 def conform(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,14 +92,27 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
     for name in NUMBERS:
         if kinds[name] != np.float64:
             out[name] = pd.to_numeric(out[name]).astype("float64")
+    return _checked(out)
+
+
+def _checked(out: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of the declared columns and types; `ValueError` for states that are none, see `conform`."""
     found = {name: set(out[name].tolist()) for name in ("status", "comparison", "verdict")}
     for name, allowed in (("status", STATUSES), ("comparison", COMPARISONS), ("verdict", VERDICTS)):
         strange = sorted(found[name] - set(allowed))
         if strange:
             raise ValueError(f"{name} {strange} is none of {list(allowed)}")
     if found["status"] - {OK}:
-        out.loc[out["status"] != OK, list(NUMBERS)] = np.nan
+        _emptied(out, np.array([status != OK for status in out["status"].tolist()]))
     return out
+
+
+def _emptied(out: pd.DataFrame, hidden: np.ndarray) -> None:
+    """Take the numbers out of some rows, in place; columns that hold none there are left alone."""
+    for name in NUMBERS:
+        values = out[name].to_numpy()
+        if not np.isnan(values[hidden]).all():
+            out[name] = np.where(hidden, np.nan, values)
 
 
 def empty() -> pd.DataFrame:

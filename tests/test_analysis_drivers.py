@@ -56,6 +56,45 @@ def by_definition(frame: pd.DataFrame, names: list[str], weights: pd.Series | No
     return found
 
 
+class TestTypes:
+    """Texts of pandas are read once each, objects one by one: whatever the type, the same to the last digit."""
+
+    @pytest.mark.parametrize("kind", ["str", "string", "category"])
+    def test_of_texts(self, kind: str, rng: np.random.Generator) -> None:
+        frame = company(rng)
+        frame["d"] = frame["d"].astype(object).where(rng.random(len(frame)) > 0.1, None)
+        frame["who"] = ("C" + frame["who"].astype(str)).astype(object).where(rng.random(len(frame)) > 0.05, None)
+        typed = frame.astype({"d": kind, "who": "str"})
+        one, other = (drivers.fit(table, "y", ["a", "b", "d"], cluster="who", bootstrap=20) for table in (frame, typed))
+        pd.testing.assert_frame_equal(one.importance(), other.importance())
+        pd.testing.assert_frame_equal(one.coefficients(), other.coefficients())
+
+    @pytest.mark.parametrize("kind", ["str", "Float64", "object"])
+    def test_of_numbers(self, kind: str, rng: np.random.Generator) -> None:
+        frame = company(rng).round({"a": 3})
+        frame.loc[:9, "a"] = np.nan
+        given = frame["a"].map(lambda number: None if np.isnan(number) else str(number))
+        typed = frame.assign(a=given.astype("str") if kind == "str" else frame["a"].astype(kind))
+        one, other = (drivers.fit(table, "y", ["a", "b"], bootstrap=20).importance() for table in (frame, typed))
+        pd.testing.assert_frame_equal(one, other)
+
+    def test_a_code_in_texts_does_not_apply(self, rng: np.random.Generator) -> None:
+        frame = company(rng).round({"a": 3})
+        frame.loc[:40, "a"] = 99.0
+        texts = frame.assign(a=frame["a"].astype(str).astype("str"))
+        one, other = (
+            drivers.fit(table, "y", ["a", "b"], not_applicable=99, bootstrap=20).importance()
+            for table in (frame, texts)
+        )
+        pd.testing.assert_frame_equal(one, other)
+
+    def test_many_numbers_and_a_few_texts_are_refused(self, rng: np.random.Generator) -> None:
+        texts = company(rng)["a"].astype(str).astype("str")
+        texts[:3] = "n/a"
+        with pytest.raises(UsageError, match="driver 'a' holds numbers, and 3 texts such as 'n/a'"):
+            drivers.fit(company(rng).assign(a=texts), "y", ["a", "b"])
+
+
 class TestOracles:
     @pytest.fixture
     def attitude(self, shared_data: Callable) -> pd.DataFrame:

@@ -128,6 +128,16 @@ class TestDraws:
         np.testing.assert_allclose(mean, sample.mean(axis=0), atol=1e-10)
         np.testing.assert_allclose(cov, np.cov(sample.T, ddof=0), atol=1e-10)
 
+    def test_draws_are_those_of_all_numbers_at_once(self, rng: np.random.Generator) -> None:
+        """Counted one draw at a time, with the numbers that one call for all of them gives."""
+        found = spread(made(answers(rng, 301)), np.arange(4))
+        drawn = np.random.default_rng(5).integers(0, 301, (40, 301))
+        means = found.draws(40, np.random.default_rng(5))[0]
+        for place, picked in enumerate(drawn):
+            counts = np.bincount(picked, minlength=301)
+            sums = counts @ found.moments
+            np.testing.assert_allclose(means[place], found.mean + sums[1:5] / sums[0], rtol=1e-12)
+
     def test_groups_of_customers_vary_as_customers_do(self, rng: np.random.Generator) -> None:
         frame = answers(rng, 60_000)
         found = spread(made(frame), np.arange(4))

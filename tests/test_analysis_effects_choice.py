@@ -175,6 +175,16 @@ class TestAgreement:
         note = effects.agreement(row(effect), {"before_after": row(naive)}, unit="points")["note"].iloc[0]
         assert told in note
 
+    def test_touched_against_others_as_they_are_is_told_and_not_counted(self) -> None:
+        others = {"as_they_are": row(43.0), "neighbours": row(-58.0), "before_after": row(-70.0)}
+        found = effects.agreement(row(-60.0), others, design="matching", unit="seconds")
+        note = found["note"].iloc[0]
+        assert "nearest customers alike (−58 seconds) agrees" in note
+        assert "Touched and untouched as they are differ by 43 seconds" in note
+        assert "what they were like before, +103 seconds, hid it." in note
+        assert "Before and after differ by −70 seconds" in note
+        assert (found["at"].iloc[0], found["n"].iloc[0]) == ("agrees", 1)
+
     def test_designs_that_differ(self) -> None:
         found = effects.agreement(row(1.0, 0.1), {"interrupted": row(2.0, 0.1), "did": row(1.1, 0.1)})
         assert found["at"].iloc[0] == "differs"

@@ -9,6 +9,7 @@ import statsmodels.api as sm
 from link_panels import leavers, of_the_demo
 
 from cxlib.analysis import value
+from cxlib.analysis.value.link_churn import _hazard, _scores
 from cxlib.data.demo import TRUTHS
 from cxlib.errors import UsageError
 
@@ -55,6 +56,27 @@ class TestChurn:
         moved = fit.predict(design.assign(satisfaction=design["satisfaction"] + 1)) - fit.predict(design)
         assert change["estimate"] == pytest.approx(moved.mean(), rel=1e-6)
         assert ratio["n"] == more
+
+    def test_the_coefficients_are_those_of_statsmodels(self, rng: np.random.Generator) -> None:
+        """Both stop at a change of the deviance of 1e-8, after the same steps: equal but for rounding."""
+        x = np.column_stack([rng.normal(3, 1, 4_000), rng.integers(0, 2, 4_000), np.ones(4_000)])
+        y = (rng.random(4_000) < -np.expm1(-np.exp(x @ [-0.4, 0.3, -1.5]))).astype(float)
+        model = sm.GLM(y, x, family=sm.families.Binomial(sm.families.links.CLogLog()))
+        found, other = _hazard(x, y), model.fit().params
+        assert found == pytest.approx(other, rel=1e-9)
+        pull, bend = _scores(x @ found, y)
+        assert x * pull[:, None] == pytest.approx(model.score_obs(found), rel=1e-9, abs=1e-12)
+        assert (x.T * bend) @ x == pytest.approx(model.hessian(found), rel=1e-9)
+
+    def test_what_was_fitted_is_not_fitted_again(self, rng: np.random.Generator) -> None:
+        frame, how = leavers(rng), {"segments": ["plan"]}
+        fit = value.fit_churn(frame, **how)
+        one, other = (value.link_churn(frame, negative_control=(), fitted=given, **how) for given in (fit, None))
+        pd.testing.assert_frame_equal(one, other)
+        spent = frame.assign(spend=rng.gamma(2.0, 10.0, len(frame)))
+        fit = value.fit_link(spent)
+        one, other = (value.link(spent, negative_control=(), fitted=given) for given in (fit, None))
+        pd.testing.assert_frame_equal(one, other)
 
     def test_the_error_of_the_change_by_resampling_customers(self, rng: np.random.Generator) -> None:
         frame = leavers(rng, 400, 8)

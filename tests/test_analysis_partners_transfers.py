@@ -67,6 +67,15 @@ def test_one_number_may_be_intended_for_all(rng: np.random.Generator) -> None:
     assert other["against"].iloc[0] == "4.2"
 
 
+def test_of_a_fit_it_is_the_same(rng: np.random.Generator) -> None:
+    """What was fitted to the delivered already tells the gap to one number, to the last digit."""
+    frame = visits(rng, ARRIVES).assign(plan=rng.choice(["Basic", "Pro", None], 300))
+    frame.loc[:5, "delivered"] = np.nan
+    found = partners.transfer_of(partners.fit(frame, "delivered", "site", case_mix=["plan"], min_n=2), 4)
+    plain = partners.transfer(frame, "delivered", 4, "site", case_mix=["plan"], min_n=2)
+    pd.testing.assert_frame_equal(found, plain)
+
+
 def test_ranks_tiers_and_limits_follow(rng: np.random.Generator) -> None:
     fit = partners.transfer_fit(visits(rng, ARRIVES), "delivered", "intended", "site", measure="share")
     assert partners.ranks(fit)["estimate"].iloc[[0, 4]].round().tolist() == [5, 1]

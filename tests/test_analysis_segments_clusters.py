@@ -89,7 +89,7 @@ class TestNoise:
             ready = prepare(noise(kind, int(rng.choice([60, 200, 600])), int(rng.integers(2, 6)), rng))
             smooth = spread_ties(ready.free, rng)
             p_values = [
-                valley.shallowest(ready.limited, smooth, k, models.seeded(models.kmeans, 1), rng).p_value
+                valley.shallowest(smooth, k, models.seeded(models.kmeans(ready.limited), 1), rng).p_value
                 for k in (2, 3, 5)
             ]
             found += min(p_values) < ALPHA
@@ -142,9 +142,9 @@ class TestPlanted:
         for _ in range(times):
             ready = prepare(blobs([300, 200, 200], 5, rng, flat=flat)[0])
             smooth = spread_ties(ready.free, rng)
-            fit = models.seeded(models.kmeans, 1)
-            assert valley.shallowest(ready.limited, smooth, 3, fit, rng).p_value < ALPHA
-            more += valley.shallowest(ready.limited, smooth, 4, fit, rng).p_value < ALPHA
+            fit = models.seeded(models.kmeans(ready.limited), 1)
+            assert valley.shallowest(smooth, 3, fit, rng).p_value < ALPHA
+            more += valley.shallowest(smooth, 4, fit, rng).p_value < ALPHA
         assert more <= times * ALPHA + 2 * np.sqrt(times * ALPHA)
 
 
@@ -230,11 +230,10 @@ class TestValley:
         assert (np.abs(spread - values[:, 0]) <= 0.5).all()
 
     def test_deep_and_absent(self, rng: np.random.Generator) -> None:
-        fit = models.seeded(models.kmeans, 1)
         parted = blobs([300, 300], 6, rng)[0].to_numpy()
-        assert valley.shallowest(parted, parted, 2, fit, rng).depth < 0.1
+        assert valley.shallowest(parted, 2, models.seeded(models.kmeans(parted), 1), rng).depth < 0.1
         whole = noise("normal", 600, 2, rng).to_numpy()
-        found = valley.shallowest(whole, whole, 2, fit, rng)
+        found = valley.shallowest(whole, 2, models.seeded(models.kmeans(whole), 1), rng)
         assert found.depth > 1
         assert found.p_value > 0.9
 

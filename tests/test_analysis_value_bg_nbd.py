@@ -250,6 +250,25 @@ class TestExpected:
                 one = rates.while_alive(np.array(BUYS), x, end, np.full(4, time), discount)
                 assert found[:, place] == pytest.approx(one, rel=1e-9)
 
+    @pytest.mark.parametrize("buys", [BUYS, (0.5, 0.02, 0.3, 0.9), (5.0, 300.0, 1.2, 9.0), (1.0, 1.0, 20.0, 400.0)])
+    @pytest.mark.parametrize(("discount", "ahead"), [(0.002, 52.0), (0.1, 520.0), (0.002, 0.5)])
+    def test_many_times_are_interpolated(self, buys: tuple, discount: float, ahead: float) -> None:
+        """Against each time by itself, from the first day to ten years: to 1e-11 of the largest of a count."""
+        times = np.arange(0.0, 522.0, 1 / 7)
+        x, end = np.repeat([0.0, 3.0, 40.0], times.size), np.tile(times, 3)
+        kinds, of = rates.Kinds.of(x, end)
+        for pairs in (False, True):
+            found = rates.of_kinds(np.array(buys), kinds, np.array([ahead]), discount, pairs=pairs)[of, 0]
+            whole = rates.Rates(np.array(buys), np.unique(x) + pairs, times, np.array([ahead]))
+            spans = whole.spans(times, np.full(times.size, ahead), discount, pairs=pairs)
+            r, _, a, b = buys
+            counts = np.unique(x)
+            factor = 2 * (r + counts) * (b + counts) / (a + b + counts) if pairs else np.ones(3)
+            direct = ((factor[:, None] * whole.series) @ spans.T).ravel()
+            scale = np.repeat(direct.reshape(3, -1).max(axis=1), times.size)
+            assert np.abs(found - direct).max() < 1e-11 * scale.max()
+            assert (np.abs(found - direct) < 1e-11 * scale).all()
+
     def test_moments_by_simulation(self, rng: np.random.Generator) -> None:
         """Mean and second moment of the discounted purchases of a customer who is there: four standard errors."""
         (r, alpha, a, b), x, end, ahead, discount, size = BUYS, 2.0, 30.0, 25.0, 0.03, 200_000

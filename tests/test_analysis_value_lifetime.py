@@ -26,6 +26,7 @@ from cxlib.analysis.value import (
     summarise_transactions,
 )  # fmt: skip
 from cxlib.analysis.value.portfolio import Portfolio
+from cxlib.analysis.value.purchases import alive
 from cxlib.errors import UsageError
 from tests.value_frames import BUYS, SPENDS, Drawn, cdnow_sample, drawn, orders
 
@@ -112,6 +113,27 @@ class TestValue:
         rows = lifetime_value(*fits, some.summary, horizon=52, margin=-0.1).rows
         assert (rows["conf_high"] < 0).all()
         assert (rows["conf_low"] < rows["estimate"]).all()
+
+
+class TestPortfolio:
+    def test_cells_are_worth_what_their_customers_are(self, some: Drawn, rng: np.random.Generator) -> None:
+        """Each customer by the public functions, added up by group: the arithmetic by cells and runs is the same."""
+        group, margin = rng.integers(0, 3, some.x.size), rng.uniform(-0.2, 0.9, some.x.size)
+        cells = Portfolio.made(some.x, some.t_x, some.end, some.mean, margin, group)
+        fit, spend = BgNbdFit(*BUYS, 0.0), GammaGammaFit(*SPENDS, 0.0)
+        here = alive(fit.parameters, some.x, some.t_x, some.end)
+        assert cells.alive(fit.parameters)[cells.of] == pytest.approx(here, rel=1e-12)
+        each = expected_purchases(fit, 26, some.x, some.t_x, some.end)
+        worth = margin * each * expected_spend(spend, some.x, some.mean)
+        found = cells.totals(fit.parameters, spend.parameters, 26.0, 0.0)
+        assert found == pytest.approx(np.bincount(group, worth), rel=1e-9)
+        assert cells.expected(fit.parameters, np.array([26.0]))[0] == pytest.approx(margin @ each, rel=1e-9)
+
+    def test_who_has_certainly_left_is_worth_nothing(self) -> None:
+        """A hundred purchases in a week and none in ten years: the odds overflow to nobody, without a warning."""
+        one = np.array([900.0, 0.0])
+        cells = Portfolio.made(one, np.array([1.0, 0.0]), np.array([1e6, 5.0]), one, one, np.zeros(2, dtype=np.int64))
+        assert cells.alive(np.array(BUYS))[cells.of].tolist() == [0.0, 1.0]
 
 
 class TestIntervals:

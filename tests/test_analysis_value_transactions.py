@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxlib.analysis.value import summarise_transactions
+from cxlib.analysis.value.transactions import _order
 from cxlib.errors import UsageError
 from tests.value_frames import cdnow_master, cdnow_sample
 
@@ -157,3 +158,15 @@ def test_what_is_no_date_or_amount_is_said() -> None:
         summary(rows(("a", "2026-01-01", "ten")))
     with pytest.raises(UsageError, match="time zone"):
         summary(rows(("a", "2026-01-01", 10)).assign(ordered_at=pd.Timestamp("2026-01-01", tz="UTC")))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(-2, 3), st.sampled_from([np.nan, -1.5, 0.0, 2.0, 7.25])), max_size=30
+    )
+)
+def test_the_order_is_that_of_all_three(lines: list[tuple[int, int, float]]) -> None:
+    """Whatever order the rows come in, amounts that are missing last: equal to numpy's `lexsort`, tie by tie."""
+    who, day = (np.array([line[place] for line in lines], dtype=np.int64) for place in (0, 1))
+    money = np.array([line[2] for line in lines], dtype=float)
+    np.testing.assert_array_equal(_order(who, day, money), np.lexsort((money, day, who)))

@@ -128,7 +128,8 @@ def test_a_report_about_an_experiment_stands_under_its_name(tmp_path: Path) -> N
         assert f"about gate {label}" in (folder / "readout.html").read_text(encoding="utf-8")
     plan = root / "params" / "experiments" / "gate.yml"
     plan.write_text(plan.read_text(encoding="utf-8").replace("matters: 2", "matters: 3"), encoding="utf-8")
-    assert "the definitions changed" in cx("-w", str(root), "run", "readout", "--experiment", "gate").output
+    again = cx("-w", str(root), "run", "readout", "--experiment", "gate").output
+    assert "because the definitions (experiments/gate) changed" in again
 
 
 def test_a_failed_run_ends_with_its_code(tmp_path: Path) -> None:

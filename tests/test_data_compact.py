@@ -285,6 +285,12 @@ def test_a_long_log_is_cut_where_a_checkpoint_has_stood_for_a_while(tmp_path):
     assert {one: rows for one, rows in contents(toy).items() if one in before} == kept
 
 
+def spare(store: Path, oldest: int, newest: int) -> tuple[list[str], list[int]]:
+    there = [path.name for path in (store / "table" / "_delta_log").iterdir()]
+    hinted = deltalog.hinted(store, "table")
+    return deltalog.spare(there, oldest, newest, hinted=hinted, young=lambda name: False)
+
+
 @pytest.mark.parametrize("beyond", ["commits", "checkpoint", "hint"])
 def test_after_each_entry_that_goes_the_table_can_be_read_and_written(tmp_path, beyond):
     """Fourteen versions, of which those from 6 to 9 are needed, with a checkpoint at 5, and perhaps one at 12."""
@@ -298,17 +304,17 @@ def test_after_each_entry_that_goes_the_table_can_be_read_and_written(tmp_path, 
         (entries / "_last_checkpoint").unlink()
     (entries / "_commit_x.json.tmp").touch()
     expected = {version: sorted(DeltaTable(table, version=version).file_uris()) for version in range(6, 10)}
-    files, checkpoints = deltalog.spare(entries, 6, 9, young=lambda path: False)
+    files, checkpoints = spare(tmp_path, 6, 9)
     assert checkpoints == []
     # Old commits, new ones and a draft; perhaps a checkpoint, and the hint that names it.
     assert len(files) == len(set(files)) == 5 + 4 + 1 + {"commits": 0, "checkpoint": 1, "hint": 2}[beyond]
     for file in files:
-        file.unlink()
+        (entries / file).unlink()
         assert {n: sorted(DeltaTable(table, version=n).file_uris()) for n in range(6, 10)} == expected
         assert DeltaTable(table).version() >= 9
     write_deltalake(table, pa.table({"number": [99]}), mode="append")
     assert DeltaTable(table).version() == 10
-    assert deltalog.spare(entries, 6, 10, young=lambda path: False) == ([], [])
+    assert spare(tmp_path, 6, 10) == ([], [])
 
 
 def test_another_writer_is_waited_for_by_name(toy):

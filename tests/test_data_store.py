@@ -84,10 +84,24 @@ def test_an_empty_store_says_what_to_do(tmp_path):
         Store.open(tmp_path)
 
 
-def test_a_store_is_a_folder_for_now(tmp_path):
+def test_a_store_is_a_folder_or_a_url_of_an_object_store(tmp_path):
     assert location_of(tmp_path, "data/store") == tmp_path / "data/store"
-    with pytest.raises(StoreError, match="is not a folder"):
-        location_of(tmp_path, "postgres://somewhere/cx")
+    assert location_of(tmp_path, (tmp_path / "l'été").as_uri()) == tmp_path / "l'été"
+    assert str(location_of(tmp_path, "s3://bucket/a/store/")) == "s3://bucket/a/store"
+    for unknown in ("postgres://somewhere/cx", "memory://store"):
+        with pytest.raises(StoreError, match="is neither a folder nor an object store"):
+            location_of(tmp_path, unknown)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("s3://key:secret@bucket/x", "holds a password"), ("az://box/x?sig=secret", "holds a password"),
+     ("s3:///store", "names no bucket"), ("s3://bucket/50%", "its name has %")],
+)  # fmt: skip
+def test_a_url_holds_no_secret_and_names_a_bucket(tmp_path, url, said):
+    with pytest.raises(StoreError, match=said) as caught:
+        location_of(tmp_path, url)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("folder", ["a [1]", "50%", "a^b"])

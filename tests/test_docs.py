@@ -304,12 +304,13 @@ def test_plans_and_changes_in_the_docs_pass_the_checks_of_params(workspace: Path
     """What a page shows is laid into the project's own `params/`, whose metrics, segments and levels it names."""
     from cxlib import params
 
-    [plan], [register] = yaml_blocks("add-an-experiment.md"), yaml_blocks("add-a-change.md")
+    [plan], registers = yaml_blocks("add-an-experiment.md"), yaml_blocks("add-a-change.md")
     (workspace / "params" / "experiments" / "from_the_docs.yml").write_text(plan, encoding="utf-8")
-    (workspace / "params" / "changes.yml").write_text(register, encoding="utf-8")
-    found = params.load(workspace)
-    assert found.experiments["from_the_docs"].registered
-    assert list(found.changes) == ["evening_hours"]
+    for register, name in zip(registers, ("evening_hours", "thank_you_call"), strict=True):
+        (workspace / "params" / "changes.yml").write_text(register, encoding="utf-8")
+        found = params.load(workspace)
+        assert found.experiments["from_the_docs"].registered
+        assert list(found.changes) == [name]
 
 
 def test_the_keys_of_plans_and_changes_are_all_explained() -> None:

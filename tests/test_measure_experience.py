@@ -130,7 +130,8 @@ def store(demo_workspace: Path) -> Iterator[Store]:
 
 def test_the_demo_equals_a_plain_loop(store: Store) -> None:
     """pandas.merge_asof finds the same contacts, those before the invitation within 14 days."""
-    rows = rows_of("responses", set(experience.NAMES), store.tables, {})
+    named = {*experience.NAMES, "touchpoint", "invitation_id", "order_id"}
+    rows = rows_of("responses", named, store.tables, {})
     found = store.run(rows).set_index("response_id").sort_index()
     sent = store.run(store.tables["invitations"]).set_index("invitation_id")["sent_at"]
     contacts = store.run(store.tables["interactions"])

@@ -293,3 +293,14 @@ def test_moments_of_other_names_do_not_add_or_join() -> None:
         _ = one + other
     with pytest.raises(UsageError, match="only moments of y and x"):
         one.joined(one, Overlap.of(([1.0], None, ["a"]), ([1.0], None, ["a"])))
+
+
+def test_stacked_moments_keep_every_number_of_their_parts(rng: np.random.Generator) -> None:
+    """Also what was centred: a spread that is small beside the mean is not lost."""
+    parts = [Moments.of(1e9 + rng.normal(size=size)) for size in (5, 2, 9)]
+    whole = Moments.stacked(parts)
+    for place, part in enumerate(parts):
+        assert same(whole[place], part)
+        assert whole.variance[place] == part.variance
+    assert Moments.stacked([whole[0], Moments(*(getattr(whole[1], name) for name in
+                            ("rows", "clusters", "sums", "products", "squares")))]).centred is None  # fmt: skip

@@ -246,7 +246,7 @@ params/workspace.yml:2: timezone: 'Europe/Madird' is not a timezone; did you mea
 params/workspace.yml:3: currency: 'euro' is not a currency: write its three capital letters, as in EUR
 params/workspace.yml:4: confidence: '1.5' is out of range: it must be less than 1
 params/workspace.yml:5: min_n: 'ten' is not a whole number
-params/workspace.yml:6: companny: no such key; the keys here are company, store, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, worth, ends_recorded_since, retention_days; did you mean 'company'?
+params/workspace.yml:6: companny: no such key; the keys here are company, store, reports, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, worth, ends_recorded_since, retention_days, settled_after_months; did you mean 'company'?
 params/workspace.yml:9: attributes.shoe: 'texts' is none of text, timestamp, date, integer, number, money, boolean; did you mean 'text'?
 params/workspace.yml:10: period: 'day' is none of month, quarter, week
 params/workspace.yml:11: checks: 'yes' stands where 'key: value' lines are wanted
@@ -336,6 +336,37 @@ class TestBroken:
         wait = wait.replace("filter: instrument == 'nps'\n", "") + "quantile: 0.5\n"
         files = {"drivers/liking.yml": broken, "drivers/waiting.yml": share, "metrics/wait.yml": wait}
         assert "\n".join(told(tmp_path, files)) + "\n" == DRIVERS_SAID
+
+    @pytest.mark.parametrize(
+        ("customers", "more", "said"),
+        [
+            ("age_band == '60+'", "", []),
+            ("days_between(joined_on, period_end) < 90 and not is_null(plan)", "", []),
+            ("age_bnad == '60+'", "", ["customers has no column 'age_bnad'; did you mean 'age_band'?"]),
+            ("regoin == 'x' or paln == 'y'", "", [
+                "customers has no column 'paln'; did you mean 'plan'?",
+                "customers has no column 'regoin'; did you mean 'region'?",
+            ]),
+            ("plan", "", ["'plan' is a text where a condition is due"]),
+            ("age_band = '60+'", "", ["'age_band = '60+'' is not an expression: write == to compare"]),
+            ("age_band == '60+'", "segment: age, levels: {60+: '2026-02-01'}", [
+                "customers were touched one by one, or levels of a segment were: keep one of the two",
+            ]),
+            ("customer_id == 'C1'", "", [
+                "'customer_id' would publish who they are: mark them in an attribute of customers, and name that",
+            ]),
+        ],
+    )  # fmt: skip
+    def test_customers_of_a_change(self, tmp_path, customers, more, said):
+        text = GOOD["changes.yml"].replace("}\n", f', customers: "{customers}"{", " if more else ""}{more}}}\n')
+        lines = [line.partition(": changes.chat.customers: ") for line in told(tmp_path, {"changes.yml": text})]
+        assert [line[0] for line in lines] == ["params/changes.yml:2"] * len(said)
+        assert [line[2] for line in lines] == said
+
+    def test_customers_of_a_change_of_whom_no_attribute_is_known(self, tmp_path):
+        text = GOOD["changes.yml"].replace("}\n", ", customers: shoe > 3}\n")
+        (line,) = told(tmp_path, {"changes.yml": text, "workspace.yml": "company: [A\n"})
+        assert line.startswith("params/workspace.yml")
 
     def test_a_faulty_metric_still_exists(self, tmp_path):
         (line,) = told(tmp_path, {"metrics/nps.yml": metric(owner="")})

@@ -97,7 +97,7 @@ def test_orders_without_a_cost_have_the_margin_of_the_others(monkeypatch: pytest
     monkeypatch.setattr("cxlib.analysis.extracts.orders", lambda *_, **__: None)
     monkeypatch.setattr(bring, "own", lambda _: None)
     monkeypatch.setattr(bring, "fetch", lambda *_: rows.copy())
-    found = bring.orders(inputs)
+    found = bring._orders(inputs, [])
     assert found["margin"].tolist() == pytest.approx([40.0, 40.0, 20.0, 4.0])
     assert found["discounted"].tolist() == [0.0, 1.0, 0.0, 0.0]
 
@@ -114,3 +114,22 @@ def test_rows_come_in_an_order_of_their_own(demo_workspace: Path, monkeypatch: p
         bring.fetch(run._inputs, table.select("customer_id", "ordered_at", "amount")) for table in (there, back)
     )
     pd.testing.assert_frame_equal(one, other)
+
+
+def test_answers_are_brought_a_period_at_a_time(demo_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of questions that look at other periods only what is new is brought; the rows are the same."""
+    monkeypatch.chdir(demo_workspace)
+    periods = bring.reach(cx.Period.parse(PERIOD), 5)
+    fresh, shared = (cx.open_run(PERIOD)._inputs for _ in range(2))
+    model = fresh.context.drivers["delivery"]
+    whole = bring.answers(fresh, model, periods)
+    bring.answers(shared, model, periods[2:])
+    asked: list[int] = []
+    run = shared.store().run
+    monkeypatch.setattr(shared.store(), "run", lambda plan: asked.append(1) or run(plan))
+    for _ in range(2):
+        pd.testing.assert_frame_equal(bring.answers(shared, model, periods), whole)
+    pd.testing.assert_frame_equal(
+        bring.answers(shared, model, periods[1:2]), whole[whole["period"] == periods[1].label].reset_index(drop=True)
+    )
+    assert len(asked) == 1

@@ -219,7 +219,7 @@ def test_only_the_effects_of_designs_that_were_chosen_have_a_verdict(frame: pd.D
     assert set(judged["segment"]) == {"effect"}
     lead = {key: chosen(frame, *key) for key in set(zip(judged["level"], judged["metric"], strict=True))}
     assert all(row["at"] == lead[row["level"], row["metric"]] for _, row in judged.iterrows())
-    assert len(judged) == len(lead) == 4
+    assert len(judged) == len(lead) == 5
     one = frame[(frame["segment"] == "effect") & (frame["verdict"] == "")]
     assert (one["p_adjusted"].isna()).all()
 
@@ -459,6 +459,7 @@ def companies(run: Run, count: int, size: int) -> list[Designs]:
     found: list[Designs] = []
     for seed in range(100, 1_000):
         run._inputs._store = in_memory(demo.tables(4 * size, seed=seed, first="2025-02"))  # type: ignore[assignment]
+        run._inputs._brought.clear()  # of the company before
         whole = Studied(run._inputs, run.context.changes[CHAT], run.metrics[SOLVED])._levelled
         people = whole["customer_id"].drop_duplicates().sort_values().reset_index(drop=True)
         parts = whole["customer_id"].map(dict(zip(people, people.index % 4, strict=True)))

@@ -210,13 +210,12 @@ def test_metrics_of_the_same_rows_come_in_one_query_and_are_the_same(
     at_demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cxlib.reports.inputs import Inputs
+    from cxlib.reports.sums import Sums
 
     names = ["csat_top2", "csat_mean", "ces_mean", "ces_net", "nps", "wait_p50"]
     asked: list[str] = []
-    bring = Inputs._run
-    monkeypatch.setattr(
-        Inputs, "_run", lambda self, plan, *rest, **more: _asked(asked, plan, bring, self, *rest, **more)
-    )
+    bring = Sums.run
+    monkeypatch.setattr(Sums, "run", lambda self, plan, *rest, **more: _asked(asked, plan, bring, self, *rest, **more))
     at_once = cx.open_run(PERIOD).measure(names, by="region", periods=3)
     assert sorted(asked) == ["plan", "plan", "together", "together"]
     monkeypatch.setattr(Inputs, "prepare", lambda *_: None)

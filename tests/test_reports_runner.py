@@ -32,7 +32,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_run_is_published_whole_then_kept_then_superseded(tmp_path: Path) -> None:
     root = ready(tmp_path / "a company with spaces & ümlauts", first="print('value', size, share)")
-    seen: list[tuple[str, int, int, str]] = []
+    seen: list[tuple[str, str, int, int, str]] = []
     first = run_pack(root, "toy", parameters={"size": "7"}, progress=lambda *step: seen.append(step))
     folder = root / "reports" / "toy" / "2026-10"
     assert (first.state, first.folder) == ("published", folder)
@@ -42,7 +42,7 @@ def test_a_run_is_published_whole_then_kept_then_superseded(tmp_path: Path) -> N
     page = (folder / "01_first.html").read_text(encoding="utf-8")
     assert "value 7 0.5" in page
     assert "print(" not in page
-    assert ("01_first", 4, 4, "done") in seen
+    assert ("2026-10", "01_first", 4, 4, "done") in seen
 
     manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert manifest["parameters"]["given"] == {"size": "7"}
@@ -58,10 +58,11 @@ def test_a_run_is_published_whole_then_kept_then_superseded(tmp_path: Path) -> N
     kept = run_pack(root, "toy", "2026-10", parameters={"size": "7"})
     assert kept.state == "kept"
     assert "nothing has changed" in kept.reason
-    toy.with_snapshot(root)
-    assert "the data" in run_pack(root, "toy", "2026-10", parameters={"size": "7"}).reason
+    toy.with_snapshot(root)  # a snapshot that brings nothing new
+    assert run_pack(root, "toy", "2026-10", parameters={"size": "7"}).state == "kept"
     before = files(folder)
-    again = run_pack(root, "toy", "2026-10", force=True)
+    again = run_pack(root, "toy", "2026-10")
+    assert again.reason == "the parameters changed"
     assert again.superseded is not None
     assert files(again.superseded) == before
     assert "value 3 0.5" in (folder / "01_first.html").read_text(encoding="utf-8")

@@ -174,15 +174,20 @@ def afterwards(
     )
     until = end.bounds(timezone)[1] - timedelta(days=days)
     answers = answers.mutate(followed=answers.answered_at < ibis.literal(until, type="timestamp"))
-    later = answers.answered_at + ibis.interval(days=days)
-    answers = answers.mutate(until=later)
-    answers = _after(answers, tables, "orders", "ordered_at", "spend", "amount")
-    answers = _after(answers, tables, "interactions", "started_at", "referrals", "", "referral")
-    return answers.drop("until", "answer", "period")
+    answers = answers.drop("period")
+    asked = answers.select("answer", "customer_id", "answered_at", until=answers.answered_at + ibis.interval(days=days))
+    answers = _after(answers, asked, tables, "orders", "ordered_at", "spend", "amount")
+    answers = _after(answers, asked, tables, "interactions", "started_at", "referrals", "", "referral")
+    return answers.drop("answer")
 
 
-def _after(answers: ir.Table, tables: Tables, table: str, time: str, name: str, value: str, kind: str = "") -> ir.Table:
-    """Add the sum of a column, or the number of rows, of each answer's customer after the answer."""
+def _after(
+    answers: ir.Table, asked: ir.Table, tables: Tables, table: str, time: str, name: str, value: str, kind: str = ""
+) -> ir.Table:
+    """Add the sum of a column, or the number of rows, of each answer's customer after the answer.
+
+    `asked` holds no more of the answers than that: the sums of one table need not wait for those of another.
+    """
     if table not in tables or (kind and "kind" not in tables[table].columns):
         return answers.mutate(**{name: ibis.null("float64")})
     events = tables[table]
@@ -190,9 +195,9 @@ def _after(answers: ir.Table, tables: Tables, table: str, time: str, name: str, 
     amount = events[value] if value else ibis.literal(1, "int64")  # cents and counts: sums that no order changes
     events = events.select(_who=events.customer_id, _when=events[time], _amount=amount)
     same = [
-        answers.customer_id == events._who, events._when > answers.answered_at, events._when <= answers.until,
+        asked.customer_id == events._who, events._when > asked.answered_at, events._when <= asked.until,
     ]  # fmt: skip
-    met = answers.inner_join(events, same)
+    met = asked.inner_join(events, same)
     found = met.group_by("answer").aggregate(_total=met._amount.sum().cast("float64")).rename(_answer="answer")
     joined = answers.left_join(found, answers.answer == found._answer)
     return joined.mutate(**{name: ibis.coalesce(joined._total, 0.0)}).drop("_total", "_answer")

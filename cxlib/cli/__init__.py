@@ -6,18 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cxlib.cli import intake, terminal
+from cxlib.cli import intake, making, terminal, tracing
 from cxlib.errors import CxError, UsageError
 
-if TYPE_CHECKING:
-    from cxlib.reports.runner import RunOutcome
-
 INTERRUPTED = 130
-AS_OF_HELP = "A snapshot: its id, the beginning of it, or a day as 2026-10-31; by default the newest."
 WORKSPACE_HELP = "A folder of the workspace; by default the current one, upward."
 
 
@@ -69,7 +65,10 @@ def main(context: click.Context, workspace: Path | None) -> None:
     context.obj = {"workspace": workspace}
 
 
-for _command in (intake.ingest, intake.new, intake.snapshots, intake.compact):
+for _command in (
+    intake.ingest, intake.new, intake.snapshots, intake.compact, making.run, making.backfill,
+    tracing.verify, tracing.diff,
+):  # fmt: skip
     main.add_command(_command)
 
 
@@ -126,9 +125,10 @@ def _demo_stands(root: Path, store: str, customers: int, seed: int) -> bool:
     from hashlib import sha256
 
     from cxlib.data.ledger import Ledger
+    from cxlib.data.places import location_of
 
     folder, sql = root / "data" / "raw" / "demo", root / "params" / "sources" / "demo"
-    batches = [one.batch for one in Ledger.read(root / store) if one.batch.source == "demo"]
+    batches = [one.batch for one in Ledger.read(location_of(root, store)) if one.batch.source == "demo"]
     if not batches or _demo_made(folder) != (customers, seed):
         return False
     for name, checksum in batches[-1].files.items():
@@ -154,8 +154,9 @@ def _demo_made(folder: Path) -> tuple[object, object]:
 def _demo_is_another(root: Path, store: str, customers: int, seed: int) -> bool:
     """Say whether the store holds another demo: with both in it, it would be a company of neither size nor truth."""
     from cxlib.data.ledger import Ledger
+    from cxlib.data.places import location_of
 
-    sources = {one.batch.source for one in Ledger.read(root / store)}
+    sources = {one.batch.source for one in Ledger.read(location_of(root, store))}
     if "demo" not in sources or _demo_made(root / "data" / "raw" / "demo") == (customers, seed):
         return False
     if sources != {"demo"}:
@@ -164,30 +165,6 @@ def _demo_is_another(root: Path, store: str, customers: int, seed: int) -> bool:
             hint="Make this one in a workspace of its own: copy params/ and notebooks/ into an empty folder, go there.",
         )
     return True
-
-
-@main.command()
-@click.argument("pack")
-@click.option(
-    "--period", default="last", show_default=True, help="2026-10, 2026-Q3, 2026-W40, or last: the last complete one."
-)
-@click.option("--experiment", default="", metavar="ID", help="For design and readout: of which experiment.")
-@click.option("--force", is_flag=True, help="Make it even where a good report stands; that one is kept aside.")
-@click.option("--as-of", default="", help=AS_OF_HELP)
-@click.option(
-    "--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the notebooks."
-)
-def run(pack: str, period: str, experiment: str, force: bool, as_of: str, given: tuple[str, ...]) -> None:
-    """Make the report of PACK for a period, or of an experiment."""
-    values = _pairs(given)
-    root = _root()
-    from cxlib.reports.runner import run_pack
-
-    with terminal.ended_by_sigterm(), terminal.progress() as progress:
-        outcome = run_pack(
-            root, pack, period, experiment=experiment, force=force, as_of=as_of, parameters=values, progress=progress
-        )
-    _print_outcome(outcome)
 
 
 @main.command()
@@ -205,7 +182,7 @@ def serve(port: int, no_browser: bool) -> None:
 
 @main.command()
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-@click.option("--as-of", default="", help=AS_OF_HELP)
+@click.option("--as-of", default="", help=making.AS_OF_HELP)
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def lab(no_browser: bool, as_of: str, more: tuple[str, ...]) -> None:
     """Open JupyterLab in the workspace.
@@ -218,30 +195,3 @@ def lab(no_browser: bool, as_of: str, more: tuple[str, ...]) -> None:
     if as_of:
         os.environ["CX_AS_OF"] = intake.resolved(root, as_of)  # kernels inherit it; `open_run` reads it
     sys.exit(start(root, browser=not no_browser, more=more))
-
-
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    """Read `name=value` options; a repeated name is an error, not a guess."""
-    values: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"-p {text} is not name=value")
-        if name in values:
-            raise UsageError(f"-p {name} is given twice")
-        values[name] = value
-    return values
-
-
-def _print_outcome(outcome: RunOutcome) -> None:
-    """Say what stands and what to open."""
-    where = terminal.relative(outcome.folder / "index.html")
-    if outcome.state == "kept":
-        click.echo(f"{outcome.pack} {outcome.period} stands already, {outcome.reason}. --force makes it again.")
-    else:
-        seconds = outcome.manifest["seconds"]["total"]
-        snapshot = outcome.manifest["snapshot"]["id"]
-        click.echo(f"{outcome.pack} {outcome.period} made from snapshot {snapshot} in {seconds:.1f} s.")
-    if outcome.superseded:
-        click.echo(f"The report before it is kept in {terminal.relative(outcome.superseded)}/.")
-    click.echo(f"Open {where}, or run cx serve.")

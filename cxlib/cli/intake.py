@@ -156,9 +156,10 @@ def snapshots(snapshot: str, full: bool) -> None:
     """
     from cxlib import params
     from cxlib.data.ledger import Ledger
+    from cxlib.data.places import location_of
 
     root = terminal.workspace()
-    store = root / params.load(root).workspace.store
+    store = location_of(root, params.load(root).workspace.store)
     if snapshot:
         lines: Sequence[str] = told.snapshot(Ledger.find(store, snapshot))
     else:
@@ -174,8 +175,9 @@ def resolved(root: Path, as_of: str) -> str:
     """Return the id of the snapshot that an id, the beginning of one or a day means; `StoreError` where none is."""
     from cxlib import params
     from cxlib.data.ledger import Ledger
+    from cxlib.data.places import location_of
 
-    return Ledger.find(root / params.load(root).workspace.store, as_of).id
+    return Ledger.find(location_of(root, params.load(root).workspace.store), as_of).id
 
 
 @click.command()
@@ -189,6 +191,7 @@ def compact(dry_run: bool) -> None:
 
     from cxlib import params
     from cxlib.data.compact import compact as tidy
+    from cxlib.reports.remote import mirrored
 
     root = terminal.workspace()
     workspace = params.load(root).workspace
@@ -198,15 +201,15 @@ def compact(dry_run: bool) -> None:
             workspace.store,
             retention_days=workspace.retention_days,
             now=datetime.now(UTC),
-            keep=_published(root),
+            keep=_published(mirrored(root, workspace)),
             dry_run=dry_run,
         )
     for line in report.lines():
         click.echo(line)
 
 
-def _published(root: Path) -> set[str]:
-    """Return the snapshots that the published reports of a workspace were made of.
+def _published(reports: Path) -> set[str]:
+    """Return the snapshots that the published reports in a folder were made of.
 
     Raises
     ------
@@ -216,7 +219,7 @@ def _published(root: Path) -> set[str]:
     import json
 
     found = set()
-    for path in sorted((root / "reports").glob("[!_.]*/[!_.]*/run.json")):
+    for path in sorted(reports.glob("[!_.]*/[!_.]*/run.json")):
         try:
             found.add(str(json.loads(path.read_text(encoding="utf-8"))["snapshot"]["id"]))
         except (OSError, ValueError, KeyError, TypeError):

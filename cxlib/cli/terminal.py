@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import click
 
@@ -87,37 +87,38 @@ def _native_words_aside() -> Iterator[IO[str]]:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Tell the cells of every notebook: a bar each on a terminal, a line each in a log."""
+def progress(reports: int = 1) -> Iterator[Progress]:
+    """Tell the cells of every notebook: bars on a terminal, of several reports with the time left; lines in a log.
+
+    What is told without a notebook is what became of a report.
+    """
     if not sys.stderr.isatty():
-        yield _line
+        yield _line if reports == 1 else _report_line
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from cxlib.cli.bars import Bars
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def tell(name: str, done: int, cells: int, state: str) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=cells)
-            words = name if state == "running" else f"{name}: {state}"
-            bars.update(tasks[name], completed=done, total=cells, description=words)
-
-        yield tell
+    with Bars(reports) as bars:
+        yield bars.tell
 
 
-def _line(name: str, done: int, cells: int, state: str) -> None:
+def _line(_period: str, name: str, done: int, cells: int, state: str) -> None:
     """Tell one step of a notebook as a line of a log."""
     words = f"cell {done} of {cells}" if state == "running" else state
-    click.echo(f"{name}: {words}" if done else f"{name}: started", err=True)
+    _log(f"{name}: {words}" if done else f"{name}: started")
+
+
+def _report_line(period: str, name: str, _done: int, _cells: int, state: str) -> None:
+    """Tell what became of notebooks and reports, not of cells: years of reports have ten thousands of these."""
+    if not name:
+        _log(f"{period}: {state}")
+    elif state != "running":
+        _log(f"{period} {name}: {state}")
+
+
+def _log(line: str) -> None:
+    """Write a line of a log; that nobody reads it any more, or its disk is full, is no reason to end a run."""
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 @contextmanager
@@ -138,6 +139,7 @@ def refused(error: Exception) -> int:
     """Say which file the system refused, and what to do; 0 where it is something else."""
     advice = {
         errno.ENOSPC: "Free some space, then run the same command again.",
+        errno.EDQUOT: "Free some space, then run the same command again.",
         errno.EACCES: "Ask for the right to it, or work where you have it.",
         errno.EPERM: "Ask for the right to it, or work where you have it.",
         errno.EROFS: "Work in a folder that can be written.",

@@ -17,12 +17,15 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from cxlib import contract
-from cxlib.data import deltalog
+from cxlib.data import deltalog, faults, tables
 from cxlib.data.intake import QUARANTINE, SCRATCH
 from cxlib.data.ledger import Ledger, Snapshot, writer_lock
+from cxlib.data.places import Where, location_of, remove, walk
+from cxlib.data.remote import Item, Remote
 from cxlib.errors import StoreError, UsageError
 
 SAFETY = timedelta(hours=1)  # how long what somebody may be opening right now is left alone
+UNLOCKED = timedelta(days=1)  # how long what an ingest may be writing right now is left alone, where nobody locks
 _IDS_SHOWN = 5  # of one reason; of more, the first and the last
 _DAMAGED = "Nothing was changed. Restore the store from a backup."
 
@@ -64,17 +67,19 @@ def _by_reason(snapshots: Mapping[str, str]) -> Iterator[str]:
 
 @dataclass
 class _Plan:
-    """What goes from one folder; `files` in the order in which they go."""
+    """What goes from one folder of a place; `files` are those of `there`, in the order in which they go."""
 
     name: str
-    folder: Path
-    files: list[Path] = field(default_factory=list)
+    place: Where
+    folder: str = ""
+    there: Mapping[str, Item] = field(default_factory=dict)  # all files of the folder, by name from the place on
+    files: list[str] = field(default_factory=list)
     checkpoints: list[int] = field(default_factory=list)  # versions of the table to write one at
     whole: bool = False  # the folder itself goes too
 
     def measure(self) -> Removed:
         """Return how many files go, and their bytes."""
-        return Removed(len(self.files), sum(path.stat().st_size for path in self.files))
+        return Removed(len(self.files), sum(self.there[name].size for name in self.files))
 
 
 def compact(
@@ -93,7 +98,7 @@ def compact(
     root
         The workspace folder.
     store
-        The store folder, absolute or relative to `root`.
+        The store: a folder, absolute or relative to `root`, or a URL.
     retention_days
         How many days a snapshot is kept for certain; at least 1.
     now
@@ -116,18 +121,19 @@ def compact(
     """
     if retention_days < 1:
         raise UsageError(f"retention_days is {retention_days}: at least 1 day is kept")
-    folder, now = Path(root) / store, now or datetime.now(UTC)
-    Ledger.find(folder)
-    with writer_lock(folder):
-        snapshots = Ledger.read(folder)
+    place, now = location_of(Path(root), str(store)), now or datetime.now(UTC)
+    Ledger.find(place)
+    with writer_lock(place):
+        snapshots = Ledger.read(place)
         kept, dropped = _sort(snapshots, retention_days, now, keep)
-        plans = [_plan(folder, table, snapshots, kept, now) for table in _tables(folder, snapshots)]
+        plans = [_plan(place, table, snapshots, kept, now) for table in _tables(place, snapshots)]
         plans.append(_old_quarantine(Path(root) / QUARANTINE, snapshots, kept, now - timedelta(days=retention_days)))
         scratch = Path(root) / SCRATCH  # whoever works there holds the lock
-        plans.append(_Plan("scratch", scratch, list(_walk(scratch)), whole=True))
+        left = walk(scratch)
+        plans.append(_Plan("scratch", scratch, there=left, files=list(left), whole=True))
         removed = {plan.name: plan.measure() for plan in plans if plan.files}
         if not dry_run:
-            _carry_out(folder, dropped, plans, now)
+            _carry_out(place, dropped, plans, now)
         return CompactReport(dropped, kept, removed, dry_run)
 
 
@@ -152,37 +158,53 @@ def _sort(
     return kept, dropped
 
 
-def _tables(store: Path, snapshots: Sequence[Snapshot]) -> list[str]:
+def _tables(store: Where, snapshots: Sequence[Snapshot]) -> list[str]:
     """Return the names of the folders that are tables, or that a killed first ingest meant to be."""
     known = {table for snapshot in snapshots for table in snapshot.tables} | set(contract.TABLES)
-    return sorted(path.name for path in store.iterdir() if path.name in known and path.is_dir())
+    return sorted(known & (store.folders() if isinstance(store, Remote) else {path.name for path in store.iterdir()}))
 
 
-def _plan(store: Path, table: str, snapshots: Sequence[Snapshot], kept: Collection[str], now: datetime) -> _Plan:
+def _plan(store: Where, table: str, snapshots: Sequence[Snapshot], kept: Collection[str], now: datetime) -> _Plan:
     """Work out what goes from the folder of one table."""
-    plan = _Plan(table, store / table)
+    plan = _Plan(table, store, table, walk(store, table))
     held = _versions(snapshots, table, lambda one: one.id in kept)
-    needed = _files(store, table, held)
-    log, there = plan.folder / deltalog.FOLDER, list(_walk(plan.folder))
-    missing = sorted(needed.difference(there))
+    needed, log = _files(store, table, held), f"{table}/{deltalog.FOLDER}/"
+    missing = sorted(needed - plan.there.keys())
     if missing:  # a damaged store, or paths that are not what they seem: no time to remove anything
-        raise StoreError(
-            f"{len(missing):,} files of kept snapshots are missing, the first: {missing[0]}", hint=_DAMAGED
-        )
-    spare = [path for path in there if log not in path.parents and path not in needed]
-    young = {path for path in spare if _is_young(path, now)}
-    if young:  # of a killed ingest, most likely: nobody can have opened those
-        recent = (now - SAFETY).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        gone = _versions(snapshots, table, lambda one: not (one.dropped and one.dropped.when < recent))
-        young &= _files(store, table, gone - held, strict=False)
-    plan.files = [path for path in spare if path not in young]
+        first = store / missing[0]
+        raise StoreError(f"{len(missing):,} files of kept snapshots are missing, the first: {first}", hint=_DAMAGED)
+    spare = [name for name in plan.there if not name.startswith(log) and name not in needed]
+    young = _young(plan, spare, snapshots, held, now)
+    plan.files = [name for name in spare if name not in young]
+    entries = {name.removeprefix(log): item for name, item in plan.there.items() if name.startswith(log)}
     if held:
-        entries, plan.checkpoints = deltalog.spare(log, min(held), max(held), young=lambda path: _is_young(path, now))
-        plan.files += entries
+        alone = not isinstance(store, Remote)
+        names, plan.checkpoints = deltalog.spare(
+            [*entries], min(held), max(held),
+            hinted=deltalog.hinted(store, table),
+            young=lambda name: _is_young(entries[name], now),
+            alone=alone,
+        )  # fmt: skip
+        plan.files += [log + name for name in names]
     elif not young:
-        plan.files += _walk(log)
+        plan.files += [log + name for name in entries]
         plan.whole = True
     return plan
+
+
+def _young(
+    plan: _Plan, spare: Sequence[str], snapshots: Sequence[Snapshot], held: Collection[int], now: datetime
+) -> set[str]:
+    """Return which spare files must stay for a while, as somebody may be reading or writing them."""
+    if isinstance(plan.place, Remote):
+        written = [*spare, *(() if held else plan.there)]  # a log without a version that is needed: is it being begun?
+        return {name for name in written if _is_young(plan.there[name], now, UNLOCKED)}
+    young = {name for name in spare if _is_young(plan.there[name], now)}
+    if young:  # of a killed ingest, most likely: nobody can have opened those
+        recent = (now - SAFETY).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        gone = _versions(snapshots, plan.name, lambda one: not (one.dropped and one.dropped.when < recent))
+        young &= _files(plan.place, plan.name, gone.difference(held), strict=False)
+    return young
 
 
 def _versions(snapshots: Iterable[Snapshot], table: str, wanted: Callable[[Snapshot], bool]) -> set[int]:
@@ -190,42 +212,42 @@ def _versions(snapshots: Iterable[Snapshot], table: str, wanted: Callable[[Snaps
     return {one.tables[table].version for one in snapshots if table in one.tables and wanted(one)}
 
 
-def _files(store: Path, table: str, versions: Iterable[int], *, strict: bool = True) -> set[Path]:
+def _files(store: Where, table: str, versions: Iterable[int], *, strict: bool = True) -> set[str]:
     """Return the files of some versions of a table; not `strict`: of those that can be read.
 
     Each is read upon the one before it: pinning each by itself takes five times as long.
     """
-    found: set[Path] = set()
+    found: set[str] = set()
     delta: DeltaTable | None = None
     for version in sorted(versions):
         try:
             if delta is None:
-                delta = DeltaTable(store / table, version=version)
+                delta = tables.open_delta(store, table, version)
             else:
                 delta.load_as_version(version)
         except (DeltaError, OSError) as error:
             if strict:
-                said = f"table {table} at version {version} cannot be read: {error}"
-                raise StoreError(said, hint=_DAMAGED) from None
+                fault = tables.unreadable(store, table, version, error)
+                raise StoreError(fault.message, hint=_DAMAGED) from None
             delta = None
             continue
-        # As in `tables.pin`: only the month's folder and the file's own name are plain.
-        found |= {store / table / "/".join(uri.split("/")[-2:]) for uri in delta.file_uris()}
+        found |= {f"{table}/{name}" for name in tables.names(delta)}
     return found
 
 
 def _old_quarantine(folder: Path, snapshots: Sequence[Snapshot], kept: Collection[str], until: datetime) -> _Plan:
     """Work out which refused rows go: of batches that no kept snapshot brought, and untouched since `until`."""
-    plan = _Plan("quarantine", folder)
+    plan = _Plan("quarantine", folder, there=walk(folder))
     named = {snapshot.batch.id for snapshot in snapshots if snapshot.id in kept}
     for batch in sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in named):
-        files = list(_walk(batch))
-        if all(path.stat().st_mtime < until.timestamp() for path in (batch, *files)):
+        files = [name for name in plan.there if name.startswith(f"{batch.name}/")]
+        times = [batch.stat().st_mtime, *(plan.there[name].modified for name in files)]
+        if max(times) < until.timestamp():
             plan.files += files
     return plan
 
 
-def _carry_out(store: Path, dropped: dict[str, str], plans: Sequence[_Plan], now: datetime) -> None:
+def _carry_out(store: Where, dropped: dict[str, str], plans: Sequence[_Plan], now: datetime) -> None:
     """Change the ledger, then remove files, then write checkpoints."""
     try:
         if dropped:
@@ -233,9 +255,9 @@ def _carry_out(store: Path, dropped: dict[str, str], plans: Sequence[_Plan], now
         failed = [failure for plan in plans for failure in _remove(plan)]
         for plan in plans:
             for version in plan.checkpoints:
-                deltalog.write_checkpoint(plan.folder, version)
+                deltalog.write_checkpoint(store, plan.folder, version)
     except (OSError, DeltaError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or faults.plain(error)
         raise StoreError(
             f"the store cannot be compacted: {why}",
             hint="Every kept snapshot is whole. Run the same command again when that is mended.",
@@ -249,23 +271,17 @@ def _carry_out(store: Path, dropped: dict[str, str], plans: Sequence[_Plan], now
 
 def _remove(plan: _Plan) -> Iterator[str]:
     """Remove what a plan names, and folders that are empty then; yield what could not be removed."""
-    for path in plan.files:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            yield f"{path}: {error.strerror}"
-    for folder in sorted({path.parent for path in plan.files} - {plan.folder / deltalog.FOLDER}, reverse=True):
-        if folder != plan.folder and folder.is_dir() and not any(folder.iterdir()):
+    yield from remove(plan.place, plan.files)
+    if isinstance(plan.place, Remote):
+        return
+    top = plan.place / plan.folder
+    for folder in sorted({(plan.place / name).parent for name in plan.files} - {top / deltalog.FOLDER}, reverse=True):
+        if folder != top and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     if plan.whole:
-        shutil.rmtree(plan.folder, ignore_errors=True)
+        shutil.rmtree(top, ignore_errors=True)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield all files of a folder, sorted."""
-    yield from sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-
-
-def _is_young(path: Path, now: datetime) -> bool:
-    """Say whether a file was written within the safety hour."""
-    return path.stat().st_mtime > (now - SAFETY).timestamp()
+def _is_young(item: Item, now: datetime, safety: timedelta = SAFETY) -> bool:
+    """Say whether a file was written a moment ago."""
+    return item.modified > (now - safety).timestamp()

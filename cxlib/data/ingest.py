@@ -8,7 +8,6 @@ was.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +18,12 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from cxlib.data import feeds
+from cxlib.data import faults, feeds
 from cxlib.data.counts import IngestReport, TableCounts
 from cxlib.data.intake import SCRATCH, Intake
 from cxlib.data.ledger import writer_lock
-from cxlib.data.store import location_of
+from cxlib.data.places import Where, location_of
+from cxlib.data.remote import Remote
 from cxlib.errors import StoreError, UsageError, did_you_mean
 from cxlib.params.models import Params, Source
 
@@ -105,14 +105,16 @@ def _source(params: Params, source: str) -> Source:
 
 
 @contextmanager
-def _disk_told(store: Path) -> Iterator[None]:
+def _disk_told(store: Where) -> Iterator[None]:
     """Say plainly what the disk refused; the lock adds at which snapshot the store is."""
     try:
         yield
     except (OSError, DeltaError, pa.ArrowException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
         full = "No space left on device" in str(error)
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))  # delta-rs writes colours and line ends
-        why = f"the disk of {store} is full" if full else plain
+        if isinstance(store, Remote) and not full:
+            raise faults.explain(str(store), error) from error
+        where = "this machine" if isinstance(store, Remote) else store
+        why = f"the disk of {where} is full" if full else faults.plain(error)
         hint = "Free some space, then run the same command again." if full else ""
         raise StoreError(f"the store cannot be written: {why}", hint=hint) from error
 

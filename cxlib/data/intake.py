@@ -20,6 +20,7 @@ from cxlib.data import facts, identity, limits, quarantine, stage, tables
 from cxlib.data.counts import IngestReport, Refusal, TableCounts
 from cxlib.data.feeds import Feed
 from cxlib.data.ledger import Batch, Ledger, TableVersion
+from cxlib.data.places import Where
 from cxlib.data.queries import Query
 from cxlib.data.refusals import set_aside
 from cxlib.data.rules import Rule, rules
@@ -38,7 +39,7 @@ class Intake:
     """One ingest: where it works, and what it has learned so far."""
 
     root: Path
-    store: Path
+    store: Where
     params: Params
     source: Source
     today: date | None
@@ -88,14 +89,15 @@ class Intake:
             return replace(report, samples=facts.samples(staged, self.refused))
         aside = _put_aside(draft, self.root / QUARANTINE / batch.id)  # where it cannot be kept, nothing is written
         if self._write_all(staged):
-            made = Ledger.commit(self.store, self.versions, self._counted(batch, staged), now=now)
-            report = replace(report, snapshot_id=made.id, changed=True)
+            report = self._commit(batch, staged, report, now)
         return replace(report, quarantine=aside)
 
-    def _counted(self, batch: Batch, staged: Sequence[Staged]) -> Batch:
-        """Return the batch with what came of its rows."""
+    def _commit(self, batch: Batch, staged: Sequence[Staged], report: IngestReport, now: datetime) -> IngestReport:
+        """Make what was written visible, with what came of the batch's rows."""
         beyond = facts.out_of_range(staged, self.refused, self.params.workspace.timezone)
-        return replace(batch, counts={one.table.name: one.counts for one in staged}, out_of_range=beyond)
+        counted = replace(batch, counts={one.table.name: one.counts for one in staged}, out_of_range=beyond)
+        made = Ledger.commit(self.store, self.versions, counted, now=now, upon=report.snapshot_id)
+        return replace(report, snapshot_id=made.id, changed=True)
 
     def _judge_all(self, feed: Feed, batch: str) -> list[Staged]:
         """Judge every table: who is who first, then the customers, since all others name them."""

@@ -1,7 +1,8 @@
-"""The ledger: one file that names the version of every table together, and the lock that its one writer holds.
+"""The ledger: it names the version of every table together; and the lock that its one writer holds.
 
-Delta commits are per table; a reader who pins a snapshot of the ledger sees all tables as one ingest left them.
-`snapshots.json` is replaced whole by `os.replace`, so it is the old ledger or the new one at any moment.
+Delta commits are per table; a reader who pins a snapshot of the ledger sees all tables as one ingest left them. In a
+folder it is `snapshots.json`, replaced whole by `os.replace`, so it is the old ledger or the new one at any moment; at
+a URL it is one object for each snapshot (`entries`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from cxlib.data import lock
+from cxlib.data import entries, lock
+from cxlib.data.places import Where
+from cxlib.data.remote import Remote
 from cxlib.data.snapshots import Batch, Dropped, Snapshot, TableVersion, brought, entry_of, plain, snapshots_of
 from cxlib.errors import CxError, StoreError, did_you_mean
 
@@ -30,10 +33,10 @@ _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Ledger:
-    """Read and extend the list of snapshots of one store folder."""
+    """Read and extend the list of snapshots of one store: a folder, or a URL."""
 
     @staticmethod
-    def read(store: Path) -> list[Snapshot]:
+    def read(store: Where) -> list[Snapshot]:
         """Return all snapshots, oldest first, dropped ones included; none where nothing was ingested.
 
         Raises
@@ -41,6 +44,8 @@ class Ledger:
         StoreError
             Where the ledger is damaged or was written by a newer release.
         """
+        if isinstance(store, Remote):
+            return entries.read(store)
         path = store / LEDGER
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -56,27 +61,43 @@ class Ledger:
         raise StoreError(f"the ledger {path} is not of format {known}", hint="Update cxlib, or restore it.")
 
     @staticmethod
-    def commit(store: Path, tables: Mapping[str, TableVersion], batch: Batch, *, now: datetime) -> Snapshot:
+    def commit(
+        store: Where,
+        tables: Mapping[str, TableVersion],
+        batch: Batch,
+        *,
+        now: datetime,
+        upon: str | None = None,
+    ) -> Snapshot:
         """Append one snapshot and make it visible at once; call it under `writer_lock`.
 
         Parameters
         ----------
         store
-            The store folder.
+            The store.
         tables
             Every table of the new snapshot, those that did not change included.
         batch
             The batch that it adds.
         now
             The moment to write down, with a zone.
+        upon
+            The id of the newest snapshot when `tables` were begun, '' for none; default: nobody can have come between.
 
         Returns
         -------
         Snapshot
             The new snapshot. Its id is its number and a digest of what was brought and what it made: neither the
             clock nor Delta's count of versions, which a crash moves, plays a part.
+
+        Raises
+        ------
+        StoreError
+            Where another process has added a snapshot meanwhile, as it can at a URL, which nobody locks.
         """
         past = Ledger.read(store)
+        if upon is not None and upon != (past[-1].id if past else ""):
+            raise entries.overtaken(store)
         content = {name: [version.rows, plain(version)["latest"]] for name, version in tables.items()}
         made_of = json.dumps([past[-1].id if past else "", content, brought(batch)], sort_keys=True)
         stamp = now.astimezone(UTC).strftime(_STAMP)
@@ -86,17 +107,20 @@ class Ledger:
             dict(tables),
             (*(past[-1].batches if past else ()), replace(batch, when=stamp)),
         )
-        _write(store, [*past, added])
+        if isinstance(store, Remote):
+            entries.add(store, len(past) + 1, added)
+        else:
+            _write(store, [*past, added])
         return added
 
     @staticmethod
-    def drop(store: Path, why: Mapping[str, str], *, now: datetime) -> None:
+    def drop(store: Where, why: Mapping[str, str], *, now: datetime) -> None:
         """Mark snapshots as dropped; call it under `writer_lock`.
 
         Parameters
         ----------
         store
-            The store folder.
+            The store.
         why
             Ids of snapshots, each with the reason; the newest cannot be dropped.
         now
@@ -113,16 +137,19 @@ class Ledger:
             raise StoreError(f"these snapshots cannot be dropped: {', '.join(sorted(unfit))}", hint=Ledger.state(store))
         stamp = now.astimezone(UTC).strftime(_STAMP)
         marked = [replace(s, dropped=Dropped(stamp, why[s.id])) if s.id in why else s for s in past]
-        _write(store, marked)
+        if isinstance(store, Remote):
+            entries.drop(store, {n: s.dropped for n, s in enumerate(marked, 1) if s.dropped and s.id in why})
+        else:
+            _write(store, marked)
 
     @staticmethod
-    def find(store: Path, as_of: str | None = None) -> Snapshot:
+    def find(store: Where, as_of: str | None = None) -> Snapshot:
         """Return one snapshot.
 
         Parameters
         ----------
         store
-            The store folder.
+            The store.
         as_of
             A snapshot's id, the beginning of one, or a day as 2026-10-31: the newest snapshot that was made until the
             end of that day, UTC. Default: the newest.
@@ -146,7 +173,7 @@ class Ledger:
         return found
 
     @staticmethod
-    def state(store: Path) -> str:
+    def state(store: Where) -> str:
         """Say at which snapshot a store is, in one sentence; empty where its ledger cannot be read."""
         try:
             snapshots = Ledger.read(store)
@@ -156,27 +183,30 @@ class Ledger:
 
 
 @contextmanager
-def writer_lock(store: Path, *, wait: float = 0) -> Iterator[None]:
+def writer_lock(store: Where, *, wait: float = 0) -> Iterator[None]:
     """Hold the store's one writer's place; readers neither take it nor wait for it.
 
     The operating system holds the lock for the process, so it ends with a writer that dies; a child that it forked
-    does not keep it. Whatever goes wrong meanwhile, the error says at which snapshot the store is.
+    does not keep it. Whatever goes wrong meanwhile, the error says at which snapshot the store is. Of a store at a URL
+    the lock keeps apart the writers of one workspace; those of others are told at the end that they were too late.
 
     Parameters
     ----------
     store
-        The store folder.
+        The store.
     wait
         For how many seconds to wait for another writer.
 
     Raises
     ------
     StoreError
-        Where another process writes, which is named, or where the folder cannot be written to.
+        Where another process writes, which is named, or where the store cannot be written to.
     """
+    if isinstance(store, Remote):
+        store.prove()
     before = Ledger.state(store)
     try:
-        with lock.hold(store, wait):
+        with lock.hold(store.desk if isinstance(store, Remote) else store, wait):
             before = Ledger.state(store)
             yield
     except BaseException as error:
@@ -187,7 +217,7 @@ def writer_lock(store: Path, *, wait: float = 0) -> Iterator[None]:
         raise
 
 
-def _since(before: str, store: Path) -> str:
+def _since(before: str, store: Where) -> str:
     """Say at which snapshot the store is, and whether that is the one it was at before."""
     after = Ledger.state(store)
     return after.replace(".", ", as before." if after == before else ", the new one.")

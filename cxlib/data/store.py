@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,37 +22,18 @@ import pandas as pd
 from cxlib import contract
 from cxlib.data import tables
 from cxlib.data.ledger import Batch, Ledger, Snapshot, TableVersion, writer_lock
+from cxlib.data.places import Where, location_of, readable
+from cxlib.data.remote import Remote
 from cxlib.data.sources import name, text
 from cxlib.data.stage import SOURCE
+from cxlib.data.texts import Text, plainly
 from cxlib.data.views import Tables
-from cxlib.errors import StoreError
 from cxlib.params.intake import Repeats
 
 __all__ = ["Batch", "Ledger", "Snapshot", "Store", "TableVersion", "location_of", "writer_lock"]
 
 MEMORY_LIMIT = "2GB"
 _ALL = Repeats()
-_UNFIT = "[]^|%"  # in a path, Delta Lake panics at these or looks elsewhere
-
-
-def location_of(root: Path, location: str) -> Path:
-    """Return the store folder that `store` in workspace.yml names.
-
-    Raises
-    ------
-    StoreError
-        For an address that is not a folder, and for a folder that Delta Lake cannot work in.
-    """
-    if "://" in location:
-        raise StoreError(f"store '{location}' is not a folder", hint="Name a folder, as in `store: data/store`.")
-    path = (root / location).resolve()
-    unfit = sorted(set(_UNFIT) & set(str(path)))
-    if unfit:
-        raise StoreError(
-            f"tables cannot be stored in {path}: its name has {' '.join(unfit)}",
-            hint="Move the workspace, or name another folder as `store` in workspace.yml.",
-        )
-    return path
 
 
 class Store:
@@ -67,10 +48,10 @@ class Store:
         it is first asked for. Customers go by the ids of persons (`identity`), answers by the rule of `repeats`.
     """
 
-    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any, tables: Tables) -> None:
+    def __init__(self, place: Where, snapshot: Snapshot, connection: Any, tables: Tables) -> None:
         self.snapshot = snapshot
         self.tables: Mapping[str, ir.Table] = tables
-        self._folder, self._connection, self._tables = folder, connection, tables
+        self._place, self._connection, self._tables = place, connection, tables
 
     @classmethod
     def open(
@@ -91,7 +72,7 @@ class Store:
         root
             The workspace folder.
         location
-            `store` of its workspace.yml: a folder, relative to `root`.
+            `store` of its workspace.yml: a folder, relative to `root`, or a URL as s3://bucket/store.
         as_of
             A snapshot: its id, a beginning of it, or a day as 2026-10-31; default: the newest.
         repeats
@@ -108,18 +89,44 @@ class Store:
         StoreError
             Where nothing was ingested, or no snapshot has this id.
         """
-        folder = location_of(Path(root), location)
-        snapshot = Ledger.find(folder, as_of)
-        connection = _connect(folder, threads, memory_limit)
-        return cls(folder, snapshot, connection, Tables(folder, snapshot, connection, repeats, timezone))
+        place = location_of(Path(root), location)
+        snapshot = Ledger.find(place, as_of)
+        connection = _connect(readable(place), threads, memory_limit)
+        return cls(place, snapshot, connection, Tables(place, snapshot, connection, repeats, timezone))
+
+    def text(self, expression: ir.Table) -> Text:
+        """Compile an Ibis table expression over `tables`, for `fetch`."""
+        return self._tables.text(expression)
+
+    def fetch(self, text: Text) -> pd.DataFrame | None:
+        """Run what `text` compiled, here or elsewhere; None where this store lacks what it reads."""
+        return (
+            self._read(lambda: self._connection.raw_sql(text.sql).to_arrow_table())
+            if self._tables.serves(text)
+            else None
+        )
 
     def run(self, expression: ir.Table) -> pd.DataFrame:
         """Compute an Ibis table expression over `tables` and return it as a frame (through Arrow: 4.6x less CPU)."""
+        asked = self._tables.spare(expression)
+        with plainly():
+            return self._read(lambda: self._connection.to_pyarrow(asked))
+
+    def _read(self, query: Callable[[], Any]) -> pd.DataFrame:
+        """Return the frame of a query's Arrow table."""
         try:
-            return self._connection.to_pyarrow(self._tables.spare(expression)).to_pandas()
+            found = query()
         except duckdb.IOException:
-            Ledger.find(self._folder, self.snapshot.id)  # says so where the snapshot was compacted away meanwhile
-            raise
+            Ledger.find(self._place, self.snapshot.id)  # says so where the snapshot was compacted away meanwhile
+            if not (isinstance(self._place, Remote) and self._place.fetch_again()):
+                raise
+            found = query()  # copies on this machine had made room for others
+        frame: pd.DataFrame = found.to_pandas()
+        return frame
+
+    def pinned(self, table: str) -> tables.Pinned | None:
+        """Return the files of a table of the snapshot; None where it has no such table."""
+        return self._tables.pinned(table) if table in self.snapshot.tables else None
 
     def latest(self) -> dict[str, datetime]:
         """Return table -> the latest event time in it (naive UTC), for tables that have times and rows."""
@@ -128,12 +135,13 @@ class Store:
     def sources(self, start: datetime, until: datetime) -> dict[str, int]:
         """Return source -> how many events with a time in [start, until) it brought in, naive UTC, by name."""
         found: dict[str, int] = {}
-        for table, version in self.snapshot.tables.items():
+        for table in self.snapshot.tables:
             shape = contract.TABLES[table]
             time = shape.column(shape.time)
             if time is None or time.type != contract.TIMESTAMP or table == "customers":
                 continue  # no events
-            rows = tables.select(shape, tables.pin(self._folder, table, version.version), physical=True)
+            months = self._tables.pinned(table).within(f"{start:%Y-%m}", f"{until:%Y-%m}")
+            rows = tables.select(shape, months, physical=True)
             when = f"{name(shape.time)} >= TIMESTAMP '{start}' AND {name(shape.time)} < TIMESTAMP '{until}'"
             query = f"SELECT {SOURCE}, count(*) FROM ({rows}) WHERE {when} GROUP BY 1"
             for source, count in self._connection.raw_sql(query).fetchall():

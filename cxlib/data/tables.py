@@ -1,4 +1,4 @@
-"""Delta tables on disk: the files of one version, and a new version upon it, month by month.
+"""Delta tables: the files of one version, and a new version upon it, month by month.
 
 What is written becomes visible through the ledger alone. What a killed ingest left behind is undone by the next one.
 """
@@ -8,22 +8,27 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
-from deltalake import DeltaTable, Field, Schema
-from deltalake.exceptions import DeltaError
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Field, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from cxlib.contract import BOOLEAN, DATE, INTEGER, MONEY, NUMBER, TEXT, TIMESTAMP, Table
+from cxlib.data import entries, faults
 from cxlib.data.ledger import sync
+from cxlib.data.places import Where, options, remove
 from cxlib.data.reading.quoting import path_text
+from cxlib.data.remote import Item, Remote
 from cxlib.data.rules import SQL_TYPES, UPDATED
 from cxlib.data.sources import name
 from cxlib.data.stage import BATCH, MONTH, SOURCE, Files, Staged, month_files
@@ -46,6 +51,9 @@ _KINDS = {
     "boolean": BOOLEAN,
 }
 _HIDDEN = {SOURCE: TEXT, BATCH: TEXT, UPDATED: TIMESTAMP, MONTH: TEXT}
+# Delta would take a commit upon one that it does not know, where the two touch no month in common, and mix both.
+_ALONE = CommitProperties(max_commit_retries=0)
+_WORTH_ONE = 10  # commits that a reader need not go through for a checkpoint: at a URL, each takes two requests
 _FILE = re.compile(r"v(\d{6,})-[0-9a-f]{32}\.parquet")  # the version that brings it
 
 
@@ -56,18 +64,45 @@ class Pinned:
     files: tuple[str, ...]
     columns: dict[str, str]  # name -> type of the contract; without lineage
     hidden: frozenset[str] = frozenset(_HIDDEN)  # the columns of lineage that it has
+    store: Remote | None = None  # where the files come from, if not from this machine
+    sizes: Mapping[str, int] = field(default_factory=dict)  # of files that come from elsewhere
+
+    def within(self, first: str, last: str) -> Pinned:
+        """Return the same for the months from the first to the last."""
+        return replace(self, files=tuple(file for file in self.files if first <= _month(file) <= last))
+
+    def brought(self) -> tuple[str, ...]:
+        """Return the files, which are on this machine from now on."""
+        if self.store is not None:
+            folder = self.store.cache.folder
+            named = {Path(file).relative_to(folder).as_posix(): self.sizes[file] for file in self.files}
+            self.store.fetch({one: Item(size) for one, size in named.items()})
+        return self.files
 
     @property
     def months(self) -> dict[str, list[str]]:
         """Month -> its files, oldest first."""
         found: dict[str, list[str]] = {}
         for file in sorted(self.files):
-            found.setdefault(Path(file).parent.name.partition("=")[2], []).append(file)
+            found.setdefault(_month(file), []).append(file)
         return found
 
 
-def pin(store: Path, table: str, version: int) -> Pinned:
-    """Find the files of one version of a table.
+def open_delta(store: Where, table: str, version: int | None = None) -> DeltaTable:
+    """Open a table, at its newest version unless one is given."""
+    return DeltaTable(str(store / table), version=version, storage_options=options(store))
+
+
+def names(delta: DeltaTable) -> set[str]:
+    """Return the files of a table's version, by name from the table on.
+
+    Delta quotes spaces and accents as an address does; the month's folder and the file's own name are plain.
+    """
+    return {"/".join(uri.split("/")[-2:]) for uri in delta.file_uris()}
+
+
+def pin(store: Where, table: str, version: int) -> Pinned:
+    """Find the files of one version of a table; those of a store at a URL are brought here once they are selected from.
 
     Raises
     ------
@@ -75,17 +110,37 @@ def pin(store: Path, table: str, version: int) -> Pinned:
         Where the version is not there.
     """
     try:
-        delta = DeltaTable(store / table, version=version)
+        delta = open_delta(store, table, version)
         fields = {field.name: str(getattr(field.type, "type", "")) for field in delta.schema().fields}
     except (DeltaError, OSError) as error:
-        raise StoreError(
-            f"table {table} at version {version} cannot be read: {error}", hint="Restore the store from a backup."
-        ) from None
+        raise unreadable(store, table, version, error) from None
     columns = {column: _KINDS[kind] for column, kind in fields.items() if column not in _HIDDEN}
-    # Delta quotes spaces and accents as an address does; the month's folder and the file's own name are plain.
-    found = sorted("/".join(uri.split("/")[-2:]) for uri in delta.file_uris())
-    files = tuple(str(store / table / relative) for relative in found)
-    return Pinned(files, columns, frozenset(fields.keys() & _HIDDEN.keys()))
+    hidden = frozenset(fields.keys() & _HIDDEN.keys())
+    if isinstance(store, Remote):
+        sizes = {str(store.cache.path(f"{table}/{one}")): size for one, size in sorted(_sizes(delta).items())}
+        return Pinned(tuple(sizes), columns, hidden, store, sizes)
+    return Pinned(tuple(str(store / table / one) for one in sorted(names(delta))), columns, hidden)
+
+
+def unreadable(store: Where, table: str, version: int, error: Exception) -> StoreError:
+    """Return what to tell of a version that cannot be read."""
+    said = f"table {table} at version {version} cannot be read: "
+    if isinstance(store, Remote) and not isinstance(error, TableNotFoundError):
+        fault = faults.explain(str(store), error)
+        return StoreError(said + fault.message, hint=fault.hint)
+    return StoreError(f"{said}{error}", hint="Restore the store from a backup.")
+
+
+def _month(file: str) -> str:
+    """Return the month of a file, given by its path or name from the table on."""
+    return Path(file).parent.name.partition("=")[2]
+
+
+def _sizes(delta: DeltaTable) -> dict[str, int]:
+    """Return the files of a table's version with their bytes."""
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    pairs = zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True)
+    return {"/".join(path.split("/")[-2:]): size for path, size in pairs}
 
 
 def select(shape: Table, pinned: Pinned, *, physical: bool = False) -> str:
@@ -101,15 +156,15 @@ def select(shape: Table, pinned: Pinned, *, physical: bool = False) -> str:
     ]
     if not pinned.files:
         return f"SELECT {', '.join(typed)} WHERE false"
-    return f"SELECT {', '.join(typed)} FROM {month_files(pinned.files) if physical else _files(pinned)}"
+    return f"SELECT {', '.join(typed)} FROM {month_files(pinned.brought()) if physical else _files(pinned)}"
 
 
 def _files(pinned: Pinned) -> str:
     """Return SQL for the rows of files as they are."""
-    return f"read_parquet([{', '.join(path_text(Path(file)) for file in pinned.files)}], hive_partitioning = false)"
+    return f"read_parquet([{', '.join(path_text(Path(file)) for file in pinned.brought())}], hive_partitioning = false)"
 
 
-def attach(staged: Staged, store: Path, version: int) -> Pinned:
+def attach(staged: Staged, store: Where, version: int) -> Pinned:
     """Show a staged table what the store holds of it at one version."""
     pinned = pin(store, staged.table.name, version)
     shape = {column.name: column.type for column in staged.table.columns}
@@ -126,26 +181,26 @@ def attach(staged: Staged, store: Path, version: int) -> Pinned:
 
 
 def measure(
-    connection: duckdb.DuckDBPyConnection, shape: Table, store: Path, version: int
+    connection: duckdb.DuckDBPyConnection, shape: Table, store: Where, version: int
 ) -> tuple[int, datetime | None]:
     """Return how many rows a version holds, by its files' own count, and the latest of their times."""
     pinned = pin(store, shape.name, version)
     if not pinned.files:
         return 0, None
     rows = connection.execute(f"SELECT count(*) FROM {_files(pinned)}").fetchone()
-    newest = Pinned(tuple(list(pinned.months.values())[-1]), pinned.columns)
+    newest = replace(pinned, files=tuple(list(pinned.months.values())[-1]))
     latest = f"max({name(shape.time)})::TIMESTAMP" if shape.time else "NULL"
     time = connection.execute(f"SELECT {latest} FROM ({select(shape, newest)})").fetchone()
     return (rows[0] if rows else 0), (time[0] if time else None)
 
 
-def write(store: Path, shape: Table, version: int | None, months: Files) -> int:
+def write(store: Where, shape: Table, version: int | None, months: Files) -> int:
     """Give some months a new content.
 
     Parameters
     ----------
     store
-        The store folder.
+        The store.
     shape
         The table.
     version
@@ -157,74 +212,112 @@ def write(store: Path, shape: Table, version: int | None, months: Files) -> int:
     -------
     int
         The new version. Files and log are on the disk.
+
+    Raises
+    ------
+    StoreError
+        Where another process has written to the table meanwhile, as it can at a URL, which nobody locks.
     """
-    path = store / shape.name
-    path.mkdir(parents=True, exist_ok=True)
-    latest = _undo(path, version)
+    with _in_time(store):
+        base = _undo(store, shape.name, version)
+    number = base.version() + 1 if base else 0
     placed = {
-        path / f"{MONTH}={month}" / f"v{latest + 1:06}-{uuid4().hex}.parquet": one
-        for month, files in months.items()
-        for one in files
+        f"{MONTH}={month}/v{number:06}-{uuid4().hex}.parquet": one for month, files in months.items() for one in files
     }
+    added = [_add(relative, file, rows) for relative, (file, rows) in placed.items()]
+    kept = {one for one in names(base) if _month(one) not in months} if base and version is not None else set()
     try:
-        for target, (file, _) in placed.items():
-            target.parent.mkdir(exist_ok=True)
-            _move(file, target)
-        _sync([*placed, *{target.parent for target in placed}, path])
-        _commit(path, shape, version, months, [_add(target, rows) for target, (_, rows) in placed.items()])
+        with _in_time(store):
+            _bring(store, shape.name, {relative: file for relative, (file, _) in placed.items()})
+            _commit(store, shape, None if version is None else base, months, added)
+        made = open_delta(store, shape.name, number)
+        if names(made) != kept | placed.keys():
+            raise entries.overtaken(store)
     except BaseException:
-        for target in placed:
-            target.unlink(missing_ok=True)
+        for _ in remove(store, [f"{shape.name}/{relative}" for relative in placed]):
+            pass
         raise
-    written = DeltaTable(path).version()
-    _sync([*sorted((path / "_delta_log").glob("*.json"))[-50:], path / "_delta_log"])
-    return written
+    if not isinstance(store, Remote):
+        log = store / shape.name / "_delta_log"
+        _sync([*sorted(log.glob("*.json"))[-50:], log])
+    elif number and number % _WORTH_ONE == 0:
+        made.create_checkpoint()
+    return number
 
 
-def _undo(path: Path, version: int | None) -> int:
-    """Go back to the ledger's version: a killed ingest may have left newer ones. Return Delta's newest."""
-    newest = -1
-    if DeltaTable.is_deltatable(str(path)):
-        table = DeltaTable(path)
-        newest = table.version()
-        if version is not None and newest != version:
-            table.restore(version)
-            newest = DeltaTable(path).version()
-    for file in path.glob(f"{MONTH}=*/v*.parquet"):
-        brought = _FILE.fullmatch(file.name)
-        if brought and int(brought[1]) > newest:  # moved here, and killed before Delta heard of it
-            file.unlink()
-    return newest
+@contextmanager
+def _in_time(store: Where) -> Iterator[None]:
+    """Say of a commit that was refused at a URL that another one has come before it: nobody is locked out there."""
+    try:
+        yield
+    except CommitFailedError as error:
+        if isinstance(store, Remote):
+            raise entries.overtaken(store) from error
+        raise
+
+
+def _undo(store: Where, table: str, version: int | None) -> DeltaTable | None:
+    """Go back to the ledger's version: a killed ingest may have left newer ones. Return the table, if it is there.
+
+    At a URL newer ones may be of an ingest that is at work; it will find that it was overtaken, or this one will. Its
+    files stay, for `compact` to remove once they are old.
+    """
+    found = None
+    if not isinstance(store, Remote):
+        (store / table).mkdir(parents=True, exist_ok=True)
+    if DeltaTable.is_deltatable(str(store / table), storage_options=options(store)):
+        found = open_delta(store, table)
+        if version is not None and found.version() != version:
+            found.restore(version, commit_properties=_ALONE)
+    if not isinstance(store, Remote):
+        for file in (store / table).glob(f"{MONTH}=*/v*.parquet"):
+            brought = _FILE.fullmatch(file.name)
+            if brought and int(brought[1]) > (found.version() if found else -1):
+                file.unlink()  # moved here, and its writer was killed before Delta heard of it
+    return found
+
+
+def _bring(store: Where, table: str, files: Mapping[str, Path]) -> None:
+    """Move files into the store, and have them on its disk."""
+    if isinstance(store, Remote):
+        store.upload({f"{table}/{relative}": file for relative, file in files.items()})
+        return
+    placed = {store / table / relative: file for relative, file in files.items()}
+    for target, file in placed.items():
+        target.parent.mkdir(exist_ok=True)
+        _move(file, target)
+    _sync([*placed, *{target.parent for target in placed}, store / table])
 
 
 def _move(file: Path, target: Path) -> None:
-    """Bring a file into the store, which may lie on another disk."""
+    """Bring a file into the store's folder, which may lie on another disk."""
     shutil.move(file, target)
 
 
-def _add(target: Path, rows: int) -> AddAction:
-    """Describe a file to Delta."""
-    state, folder = target.stat(), target.parent.name
-    values: dict[str, str | None] = {MONTH: folder.partition("=")[2]}
+def _add(relative: str, file: Path, rows: int) -> AddAction:
+    """Describe a file to Delta, before it is moved to where it belongs."""
+    state = file.stat()
+    values: dict[str, str | None] = {MONTH: _month(relative)}
     counted = json.dumps({"numRecords": rows})
-    return AddAction(f"{folder}/{target.name}", state.st_size, values, int(state.st_mtime * 1000), True, counted)
+    return AddAction(relative, state.st_size, values, int(state.st_mtime * 1000), True, counted)
 
 
 def _commit(
-    path: Path, shape: Table, version: int | None, months: Mapping[str, object], added: list[AddAction]
+    store: Where, shape: Table, base: DeltaTable | None, months: Mapping[str, object], added: list[AddAction]
 ) -> None:
-    """Tell Delta which files some months are made of from now on, or, without a version, the whole table."""
+    """Tell Delta which files some months are made of from now on, or, without a base, the whole table."""
     types = {kind: word for word, kind in _KINDS.items()}
     kinds = {column.name: column.type for column in shape.columns} | _HIDDEN
     schema = Schema([Field(column, PrimitiveType(types[kind])) for column, kind in kinds.items()])
-    if version is None:
+    if base is None:
         create_table_with_add_actions(
-            str(path), schema, added, mode="overwrite", partition_by=[MONTH], configuration=_CONFIGURATION
-        )
+            str(store / shape.name), schema, added, mode="overwrite", partition_by=[MONTH],
+            configuration=_CONFIGURATION, storage_options=options(store), commit_properties=_ALONE,
+        )  # fmt: skip
     else:
         only = [(MONTH, "in", list(months))]
         actions: list[AddAction | RemoveAction] = [*added]
-        DeltaTable(path).create_write_transaction(actions, "overwrite", schema, [MONTH], only)
+        base.create_write_transaction(actions, "overwrite", schema, [MONTH], only, commit_properties=_ALONE)
 
 
 def _sync(paths: Sequence[Path]) -> None:

@@ -7,19 +7,21 @@ Views upon views, in three schemas: `held` has the tables as the store holds the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from cxlib import contract
 from cxlib.data import identity, repeats, rules, tables
 from cxlib.data.columns import needed
 from cxlib.data.ledger import Snapshot
+from cxlib.data.places import Where
 from cxlib.data.sources import name
+from cxlib.data.texts import SPARE, Text, fits, text_of
 from cxlib.params.intake import Repeats
 
-_HELD, _SPARE = "held", "spare"
+_HELD = "held"
 _PEOPLE = f'{_HELD}."people"'
 ANSWERS = "all responses"  # those too that do not count, where a rule leaves any out
 
@@ -31,13 +33,14 @@ class Tables(Mapping[str, ir.Table]):
     name: whether an invitation was answered does not depend on the rule.
     """
 
-    def __init__(self, folder: Path, snapshot: Snapshot, connection: Any, rule: Repeats, timezone: str) -> None:
-        self._folder, self._connection, self._rule, self._timezone = folder, connection, rule, timezone
+    def __init__(self, store: Where, snapshot: Snapshot, connection: Any, rule: Repeats, timezone: str) -> None:
+        self._store, self._connection, self._rule, self._timezone = store, connection, rule, timezone
         self._versions = {n: snapshot.tables[n] for n in contract.TABLES if n in snapshot.tables}
+        self._pinned: dict[str, tables.Pinned] = {}
         self._open: dict[str, ir.Table] = {}
         self._spare: dict[str, ir.Table] = {}  # of tables that are read by person
         self._people = ""
-        connection.raw_sql(f"CREATE SCHEMA {_HELD}; CREATE SCHEMA {_SPARE}")
+        connection.raw_sql(f"CREATE SCHEMA {_HELD}; CREATE SCHEMA {SPARE}")
 
     def __getitem__(self, table: str) -> ir.Table:
         if table not in self._open:
@@ -57,18 +60,34 @@ class Tables(Mapping[str, ir.Table]):
     def __len__(self) -> int:
         return len(self._versions)
 
+    def pinned(self, table: str) -> tables.Pinned:
+        """Return the files of a table of the snapshot, as the store holds them."""
+        if table not in self._pinned:
+            self._pinned[table] = tables.pin(self._store, table, self._versions[table].version)
+        return self._pinned[table]
+
     def spare(self, expression: ir.Table) -> ir.Table:
         """Return an expression without the look-up of persons in tables of which it asks for none."""
         if not (self._spare and isinstance(expression, ir.Table)):
             return expression
         ours = {self._open[table].op(): spare.op() for table, spare in self._spare.items()}
+        if not any(table in ours for table in expression.op().find(ops.DatabaseTable)):
+            return expression
         unasked = (table for table, columns in needed(expression).items() if not columns & {*identity.PERSON})
         instead = {table: ours[table] for table in unasked if table in ours}
         return expression.op().replace(instead).to_expr() if instead else expression
 
+    def text(self, expression: ir.Table) -> Text:
+        """Compile an expression over these tables."""
+        return text_of(self._connection, self.spare(expression))
+
+    def serves(self, text: Text) -> bool:
+        """Say whether a text that was compiled elsewhere finds all that it reads."""
+        return fits(text, self, self._spare)
+
     def _show(self, table: str) -> None:
         """Make the views of a table."""
-        pinned = tables.pin(self._folder, table, self._versions[table].version)
+        pinned = self.pinned(table)
         shape = rules.shape(table, pinned.columns)
         held = f"{_HELD}.{name(table)}"
         self._connection.raw_sql(f"CREATE VIEW {held} AS {tables.select(shape, pinned)}")
@@ -85,16 +104,16 @@ class Tables(Mapping[str, ir.Table]):
         self._connection.raw_sql(f"CREATE VIEW {name(table)} AS FROM {shown}")
         self._open[table] = self._connection.table(table)
         if spare:
-            self._connection.raw_sql(f"CREATE VIEW {_SPARE}.{name(table)} AS FROM {spare}")
-            self._spare[table] = self._connection.table(table, database=_SPARE)
+            self._connection.raw_sql(f"CREATE VIEW {SPARE}.{name(table)} AS FROM {spare}")
+            self._spare[table] = self._connection.table(table, database=SPARE)
 
     def _by_person(self, shape: contract.Table, held: str) -> str:
         """Return SQL for the rows of a table under the ids of persons; empty where they are right as they are."""
         if "identities" not in self._versions or shape.name == "identities" or "customer_id" not in shape.names:
             return ""
         if not self._people:
-            pinned = tables.pin(self._folder, "identities", self._versions["identities"].version)
-            identity.resolve(self._connection.con, [tables.select(contract.TABLES["identities"], pinned)], _PEOPLE)
+            select = tables.select(contract.TABLES["identities"], self.pinned("identities"))
+            identity.resolve(self._connection.con, [select], _PEOPLE)
             self._people = _PEOPLE
         merged = f"{_HELD}.{name(f'merged {shape.name}')}"
         return identity.reading(self._connection.con, shape, held, self._people, merged)

@@ -56,7 +56,8 @@ def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Ta
     kept = parse(side.filter or "true")
     own = [segment for segment in side.segments if segment.on == "event"]
     names = set(kept.columns).union(*(text.columns for text in every), *(columns_of(s) for s in own))
-    rows = rows_of(side.table, names | ({side.time} if side.time else set()), side.tables, side.touchpoints)
+    held = {side.cluster} & set(side.tables[side.table].columns if side.table in side.tables else ())
+    rows = rows_of(side.table, names | held | ({side.time} if side.time else set()), side.tables, side.touchpoints)
     rows, within = side.spans.meet(rows, side.time, side.window)
     known = _named(side, rows, [kept])
     rows = rows.filter(*within, as_condition(compile_expression(kept, known), kept.text))

@@ -150,7 +150,7 @@ def levels(
     if not cells:
         return results.empty()
     labels = pd.DataFrame([names for names, *_ in cells], columns=["period", "level", "against"], dtype="str")
-    first, second = (_stacked([sums.moments(cell[k]) for _, sums, cell in cells]) for k in (0, 1))
+    first, second = (Moments.stacked([sums.moments(cell[k]) for _, sums, cell in cells]) for k in (0, 1))
     correlation, both = _shared(first, second, _of_cells([(sums, cell) for _, sums, cell in cells]))
     found = difference(metric, second, first, confidence, correlation, both)
     found = found.assign(method=found["method"] + ", customers of both allowed for")
@@ -298,17 +298,6 @@ def _pairs(joint: Joint, pairs: Sequence[tuple[str, str]] | str) -> list[Cell]:
         for pair in pairs
         if all((period, level) in places for level in pair)
     ]
-
-
-def _stacked(parts: Sequence[Moments]) -> Moments:
-    """Return moments of scalars as moments of arrays."""
-    return Moments(
-        np.array([part.rows for part in parts]),
-        np.array([part.clusters for part in parts]),
-        {name: np.array([part.sums[name] for part in parts]) for name in parts[0].sums},
-        {pair: np.array([part.products[pair] for part in parts]) for pair in parts[0].products},
-        np.array([part.squares for part in parts]),
-    )
 
 
 def _of_cells(cells: Sequence[tuple[Joint, tuple[int, int]]]) -> Overlap:

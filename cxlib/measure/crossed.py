@@ -8,6 +8,7 @@ period's denominator; products are linear in each factor, so those of the cells 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -15,6 +16,7 @@ import ibis.expr.types as ir
 from cxlib.errors import UsageError
 from cxlib.measure.cells import product
 from cxlib.measure.derived import Tables
+from cxlib.measure.slots import Slots
 from cxlib.measure.spans import numbers_table
 from cxlib.measure.sums import Cells, Request, cells_for, matched, named
 from cxlib.params import Metric, Segment, Touchpoint
@@ -37,12 +39,13 @@ def joint(
     timezone: str,
     segments: Sequence[Segment] = (),
     touchpoints: Mapping[str, Touchpoint] | None = None,
+    slots: Slots | None = None,
 ) -> ir.Table:
     """Build the query that brings what `Joint.from_frame` takes: all cells' sums and their products, cell by cell.
 
     Parameters
     ----------
-    metric, tables, periods, timezone, segments, touchpoints
+    metric, tables, periods, timezone, segments, touchpoints, slots
         As for `plans.plan`.
 
     Returns
@@ -61,7 +64,7 @@ def joint(
     UsageError
         For quantiles, which are not made of sums, and where only some of the segments cut the denominator.
     """
-    request = _request(metric, tables, periods, timezone, segments, touchpoints)
+    request = _request(metric, tables, periods, timezone, segments, touchpoints, slots)
     cells = cells_for(request)
     if cells.places and cells.places != cells.levels:
         raise UsageError(
@@ -69,13 +72,9 @@ def joint(
             hint="Take segments of customers, or segments of events, not both at once.",
         )
     entries = _entries(cells)
-    one, other = _sides(entries)
-    below = (one._p1 < other._p2) | ((one._p1 == other._p2) & (one._level1 <= other._level2))
-    pairs = _products(one.inner_join(other, [one._cluster1 == other._cluster2, below]))
-    own = entries.group_by(["_p", "_level"]).aggregate(
-        rows=entries._rows.sum(), missing=(entries._all - entries._rows).sum(), y=entries._y.sum(),
-        x=entries._x.sum(), y2=entries._y2.sum(),
-    )  # fmt: skip
+    one, other = sides(entries)
+    pairs = products(one.inner_join(other, [one._cluster1 == other._cluster2, in_order(one, other)]))
+    own = sums_of(entries, ["_p", "_level"])
     if cells.shared:
         cell = _cells(cells)
         own = _summed(own.inner_join(cell, ["_p", "_level"]), ["_p", "_cell"], SUMS).rename(_level="_cell")
@@ -83,8 +82,8 @@ def joint(
         pairs = pairs.filter((pairs._p1 < pairs._p2) | ((pairs._p1 == pairs._p2) & (pairs._level1 <= pairs._level2)))
     days = metric.denominator == "calendar_days"
     own = own.mutate(x=cells.spans.days(own._p)) if days else own
-    found = _labelled(pairs, own, cells)
-    found = found.union(_whole(entries, cells)) if cells.levels else found
+    found = labelled(pairs, own, cells)
+    found = found.union(whole(entries, cells)) if cells.levels else found
     return found.mutate(shared=ibis.literal(cells.shared or days)).order_by(
         ["period", "level", "against", "against_level"]
     )
@@ -98,12 +97,13 @@ def overlaps(
     timezone: str,
     segments: Sequence[Segment] = (),
     touchpoints: Mapping[str, Touchpoint] | None = None,
+    slots: Slots | None = None,
 ) -> ir.Table:
     """Build the query that brings what `Overlap.from_frame` takes: customers who lie in both of two periods.
 
     Parameters
     ----------
-    metric, tables, timezone, segments, touchpoints
+    metric, tables, timezone, segments, touchpoints, slots
         As for `plans.plan`.
     pairs
         (period, against), as in `changes.between`.
@@ -122,18 +122,20 @@ def overlaps(
         For quantiles, which are not made of sums.
     """
     wanted = sorted(set(pairs))
-    request = _request(metric, tables, [period for pair in wanted for period in pair], timezone, segments, touchpoints)
+    request = _request(
+        metric, tables, [period for pair in wanted for period in pair], timezone, segments, touchpoints, slots
+    )
     cells = cells_for(request)
     place = {period: number for number, period in enumerate(cells.spans.periods)}
     numbers = numbers_table(_first=[place[one] for one, _ in wanted], _second=[place[other] for _, other in wanted])
-    one, other = _sides(_entries(cells))
+    one, other = sides(_entries(cells))
     asked = one.inner_join(numbers, one._p1 == numbers._first)
     same = [asked._cluster1 == other._cluster2, asked._second == other._p2]
     if cells.shared:
-        found = _of_cells(_products(asked.inner_join(other, same)), _cells(cells))
+        found = _of_cells(products(asked.inner_join(other, same)), _cells(cells))
         found = found.filter(found._level1 == found._level2)
     else:
-        found = _products(asked.inner_join(other, [*same, asked._level1 == other._level2]))
+        found = products(asked.inner_join(other, [*same, asked._level1 == other._level2]))
     label = cells.spans.label
     shown = found.filter(found.clusters > 0)
     sums = {name: cells.double(shown[name], name) for name in ("clusters", "yy", "yx", "xy", "xx")}
@@ -143,11 +145,13 @@ def overlaps(
 
 def _request(
     metric: Metric, tables: Tables, periods: Sequence[Period], timezone: str, segments: Sequence[Segment],
-    touchpoints: Mapping[str, Touchpoint] | None,
+    touchpoints: Mapping[str, Touchpoint] | None, slots: Slots | None,
 ) -> Request:  # fmt: skip
     if metric.kind == "quantile":
         raise UsageError(f"metric '{metric.id}' is a quantile: it is not made of sums, and has no products of sums")
-    return Request(metric, tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {})
+    return Request(
+        metric, tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, slots=slots
+    )
 
 
 def _entries(cells: Cells) -> ir.Table:
@@ -172,17 +176,17 @@ def _entries(cells: Cells) -> ir.Table:
     return both.group_by(_KEYS).aggregate(**totals, _n=both._n.max())
 
 
-def _sides(entries: ir.Table) -> tuple[ir.Table, ir.Table]:
+def sides(entries: ir.Table) -> tuple[ir.Table, ir.Table]:
     """Return the entries twice, under names of their own."""
-    names = (*_KEYS, "_y", "_x", "_n")
+    names = [name for name in entries.columns if name not in ("_rows", "_all", "_y2")]
     one, other = (entries.select(**{f"{name}{side}": name for name in names}) for side in (1, 2))
     return one, other
 
 
-def _products(matches: ir.Table) -> ir.Table:
+def products(matches: ir.Table, keys: Sequence[str] = _PAIR) -> ir.Table:
     """Sum the products of matched customers per pair of entries."""
     m = matches
-    return m.group_by(_PAIR).aggregate(
+    return m.group_by(keys).aggregate(
         clusters=(m._n1 * m._n2).sum(), yy=product(m._y1, m._y2).sum(), xy=product(m._x1, m._y2).sum(),
         yx=product(m._y1, m._x2).sum(), xx=product(m._x1, m._x2).sum(),
     )  # fmt: skip
@@ -214,24 +218,39 @@ def _of_cells(pairs: ir.Table, cell: ir.Table) -> ir.Table:
     return _summed(pairs, _PAIR, PRODUCTS)
 
 
+def in_order(one: ir.Table, other: ir.Table) -> Any:
+    """Say whether the first of two matched entries comes before the second, or is the same cell."""
+    return (one._p1 < other._p2) | ((one._p1 == other._p2) & (one._level1 <= other._level2))
+
+
+def sums_of(entries: ir.Table, keys: Sequence[str]) -> ir.Table:
+    """Sum the entries of each cell."""
+    return entries.group_by(keys).aggregate(
+        rows=entries._rows.sum(), missing=(entries._all - entries._rows).sum(), y=entries._y.sum(),
+        x=entries._x.sum(), y2=entries._y2.sum(),
+    )  # fmt: skip
+
+
 def _summed(table: ir.Table, keys: Sequence[str], names: Sequence[str]) -> ir.Table:
     return table.group_by(keys).aggregate(**{name: table[name].sum() for name in names})
 
 
-def _labelled(pairs: ir.Table, own: ir.Table, cells: Cells) -> ir.Table:
-    """Put the products of pairs and the sums of single cells into one table of doubles."""
+def labelled(pairs: ir.Table, own: ir.Table, cells: Cells, also: Sequence[str] = ()) -> ir.Table:
+    """Put the products of pairs and the sums of single cells into one table of doubles, by `also` besides."""
     nothing = {name: ibis.literal(0.0) for name in (*PRODUCTS, *SUMS)}
-    products = nothing | {name: cells.double(pairs[name], name) for name in PRODUCTS}
+    matched_sums = nothing | {name: cells.double(pairs[name], name) for name in PRODUCTS}
     sums = nothing | {name: cells.double(own[name], name) for name in SUMS}
     label = cells.spans.label
     names = [("period", "_p1", "_p"), ("level", "_level1", "_level"), ("against", "_p2", "_p"),
              ("against_level", "_level2", "_level")]  # fmt: skip
-    one = pairs.select(**{n: label(pairs[p]) if p in ("_p1", "_p2") else pairs[p] for n, p, _ in names}, **products)
-    two = own.select(**{n: label(own._p) if o == "_p" else own[o] for n, _, o in names}, **sums)
-    return _summed(one.union(two), [name for name, _, _ in names], (*PRODUCTS, *SUMS))
+    one = pairs.select(
+        *also, **{n: label(pairs[p]) if p in ("_p1", "_p2") else pairs[p] for n, p, _ in names}, **matched_sums
+    )
+    two = own.select(*also, **{n: label(own._p) if o == "_p" else own[o] for n, _, o in names}, **sums)
+    return _summed(one.union(two), [*also, *(name for name, _, _ in names)], (*PRODUCTS, *SUMS))
 
 
-def _whole(entries: ir.Table, cells: Cells) -> ir.Table:
+def whole(entries: ir.Table, cells: Cells) -> ir.Table:
     """Count the distinct customers of each period."""
     counting = entries.filter(entries._n > 0)
     found = counting.group_by("_p").aggregate(clusters=counting._cluster.nunique())

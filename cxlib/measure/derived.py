@@ -33,9 +33,10 @@ class Undefined(CxError):  # noqa: N818, it is a result and no fault
 
 
 def rows_of(table: str, names: Iterable[str], tables: Tables, touchpoints: Mapping[str, Touchpoint]) -> ir.Table:
-    """Return the rows of one table with those derived columns that are among `names`.
+    """Return the rows of one table: the columns `names`, derived ones among them, its key and its customers.
 
-    Raises `Undefined` where the workspace lacks the table or a column.
+    No others: each further column costs every later step of a plan, compiling above all. Raises `Undefined` where the
+    workspace lacks the table or a column.
     """
     rows, names = _table(table, tables), set(names)
     wanted = sorted(names & DERIVED.get(table, {}).keys() - set(rows.columns))
@@ -44,7 +45,9 @@ def rows_of(table: str, names: Iterable[str], tables: Tables, touchpoints: Mappi
             _column(needed, tables)
     for name in sorted(names - set(wanted)):
         _column(f"{table}.{name}", tables)
-    return _derive(table, rows, wanted, tables, touchpoints)
+    rows = _derive(table, rows, wanted, tables, touchpoints)
+    own = {*TABLES[table].key, "customer_id"}  # what tells a row and its customer from others
+    return rows.select([name for name in rows.columns if name in names or name in own])
 
 
 def cluster_of(rows: ir.Table, table: str, column: str) -> ir.Value:
@@ -83,7 +86,7 @@ def with_customers(rows: ir.Table, segments: Sequence[Segment], time: str, table
         **{f"_customer_{n}": customers[n] for n in names},
     )
     valid = [rows.customer_id == history._customer_id, rows[time] >= history._since, rows[time] < history._until]
-    return rows.left_join(history, valid).drop("_since", "_until")
+    return rows.left_join(history, valid).select(*rows.columns, "_customer_id", *(f"_customer_{n}" for n in names))
 
 
 def level_of(segment: Segment, rows: ir.Table, values: Mapping[str, ir.Value]) -> ir.StringValue:

@@ -6,7 +6,7 @@ their sums are not the sums of their products: carry the overlap (`joined`) or r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -150,6 +150,19 @@ class Moments:
         products = {("x", "x"): found["xx"], ("x", "y"): found["xy"], ("y", "y"): found["yy"]}
         sums = {"y": found["y"], "x": found["x"]}
         return cls(found["rows"], found["clusters"], sums, products, found["y2"])
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Moments]) -> Moments:
+        """Return moments of scalars, of the same names, as moments of arrays, one element a part."""
+        centres = [part.centred for part in parts if part.centred is not None]
+        return cls(
+            np.array([part.rows for part in parts]),
+            np.array([part.clusters for part in parts]),
+            {name: np.array([part.sums[name] for part in parts]) for name in parts[0].sums},
+            {pair: np.array([part.products[pair] for part in parts]) for pair in parts[0].products},
+            np.array([part.squares for part in parts]),
+            Centred(*map(np.array, zip(*centres, strict=True))) if len(centres) == len(parts) else None,
+        )
 
     def __add__(self, other: Moments) -> Moments:
         """Return the moments of both parts together; exact where no cluster lies in both."""

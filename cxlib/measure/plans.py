@@ -26,12 +26,14 @@ from cxlib.errors import UsageError
 from cxlib.measure.cells import counted_rows, levels_of, product
 from cxlib.measure.crossed import joint, overlaps
 from cxlib.measure.derived import Undefined
+from cxlib.measure.joints import joints
+from cxlib.measure.slots import Slots
 from cxlib.measure.sums import SUMS, Cells, Request, cells_for, gathered, matched, named
 from cxlib.measure.together import families, together
 from cxlib.params import Metric, Segment, Touchpoint
 from cxlib.periods import Period
 
-__all__ = ["SUMS", "Undefined", "families", "joint", "overlaps", "plan", "together"]
+__all__ = ["SUMS", "Undefined", "families", "joint", "joints", "overlaps", "plan", "together"]
 
 
 def plan(
@@ -43,6 +45,7 @@ def plan(
     segments: Sequence[Segment] = (),
     touchpoints: Mapping[str, Touchpoint] | None = None,
     rolling: int = 1,
+    slots: Slots | None = None,
 ) -> ir.Table:
     """Build the query that brings a metric's moments.
 
@@ -64,6 +67,8 @@ def plan(
         How many periods each period stands for: itself and those of its kind before it. A customer of several of them
         is one customer, so the sums are those of one long period that bears the last one's label. Expressions and
         levels that speak of the period mean each single one: twelve start cohorts are pooled, not followed for a year.
+    slots
+        Of these periods, to leave them open in what the plan compiles to.
 
     Returns
     -------
@@ -82,8 +87,9 @@ def plan(
         Where an expression does not fit the types of its columns.
     """
     request = Request(
-        metric, tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, rolling
-    )
+        metric, tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, rolling,
+        slots,
+    )  # fmt: skip
     if metric.kind == "quantile":
         return _values(request).order_by(["period", "level", "value"])
     cells = cells_for(request)

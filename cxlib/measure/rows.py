@@ -58,6 +58,10 @@ def numbered(clusters: ArrayLike | None, kept: NDArray[np.bool_]) -> tuple[Codes
     if clusters is None:
         count = int(np.count_nonzero(kept))
         return np.arange(count), count
-    codes, known = pd.factorize(names("clusters", clusters, kept.size)[kept])
+    given = np.asarray(clusters) if not isinstance(clusters, pd.Series) else clusters
+    # Texts of pandas, or numbers of which none is missing: nothing to make objects of.
+    plain = isinstance(given.dtype, pd.StringDtype) or given.dtype.kind == "i"
+    alike = plain and given.shape == kept.shape
+    codes, known = pd.factorize(given[kept] if alike else names("clusters", given, kept.size)[kept])
     lost = codes < 0
     return np.where(lost, len(known) + np.cumsum(lost) - 1, codes), len(known) + int(np.count_nonzero(lost))

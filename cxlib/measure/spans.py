@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cxlib.errors import UsageError
+from cxlib.measure.slots import Slots
 from cxlib.periods import Period
 
 
@@ -41,10 +42,13 @@ class Cut(Protocol):
 
 
 class Spans:
-    """Periods, numbered from 0; with `rolling` each stands for itself and those of its kind before it."""
+    """Periods, numbered from 0; with `rolling` each stands for itself and those of its kind before it.
 
-    def __init__(self, periods: Sequence[Period], timezone: str, rolling: int = 1) -> None:
-        self.periods, self.rolling = list(periods), rolling
+    With `slots` what is said of them is left open (see `slots.Slots`).
+    """
+
+    def __init__(self, periods: Sequence[Period], timezone: str, rolling: int = 1, slots: Slots | None = None) -> None:
+        self.periods, self.rolling, self.slots = list(periods), rolling, slots
         self.bounds = [period.bounds(timezone) for period in periods]
 
     def cross(self, rows: ir.Table) -> ir.Table:
@@ -58,8 +62,8 @@ class Spans:
     def within(self, moment: Any, window: int) -> ir.BooleanValue:
         """Say whether a time, or a date, lies in any of the periods."""
         runs: list[tuple[Any, Any]] = []
-        for start, end in self._bounds(moment, window):
-            follows = runs and runs[-1][1] == start
+        for number, (start, end) in enumerate(self._bounds(moment, window)):
+            follows = number and self.periods[number - 1].next_day == self.periods[number].first_day
             runs[-1:] = [(runs[-1][0], end)] if follows else [*runs[-1:], (start, end)]
         return reduce(or_, [(moment >= start) & (moment < end) for start, end in runs])
 
@@ -70,28 +74,38 @@ class Spans:
     def _by_time(self, moment: Any, window: int, values: Sequence[Any], kind: str) -> ir.Value:
         """Return the value of the period of a time that lies in any."""
         ends = [moment < end for _, end in self._bounds(moment, window)]
-        return pick(ends, [ibis.literal(value, type=kind) for value in values])
+        return pick(ends, [_literal(value, kind) for value in values])
 
     def _bounds(self, moment: Any, window: int) -> list[tuple[Any, Any]]:
         """Return what a time, or a date, must lie between: local days for dates, their UTC bounds for times."""
-        kind, back = moment.type(), timedelta(days=window)
+        kind = moment.type()
         if not kind.is_timestamp() and not kind.is_date():
             raise UsageError(f"'{moment.get_name()}' is a {kind}, not a time")
-        days = [(period.first_day, period.next_day) for period in self.periods]
-        return [(start - back, end - back) for start, end in (days if kind.is_date() else self.bounds)]
+        names = ("start", "end") if kind.is_date() else ("from", "until")
+        return list(zip(*(self._said(name, window) for name in names), strict=True))
+
+    def _said(self, name: str, days: int = 0) -> list[Any]:
+        """Return the days (`start`, `end`) or the times (`from`, `until`) that periods lie between, `days` earlier."""
+        if self.slots:
+            return [self.slots.value(name, period, days) for period in self.periods]
+        if name in ("start", "end"):
+            found = [period.first_day if name == "start" else period.next_day for period in self.periods]
+        else:
+            found = [bounds[name == "until"] for bounds in self.bounds]
+        return [value - timedelta(days=days) for value in found]
 
     def _row(self, number: int) -> ir.Table:
         """Return a table of one period."""
         row = ibis.literal(number, type="int64").name("_p").as_table()
-        return row.mutate(**{name: ibis.literal(found[number], type=kind) for name, kind, found in self._names()})
+        return row.mutate(**{name: _literal(found[number], kind) for name, kind, found in self._names()})
 
     def _names(self) -> list[tuple[str, str, list[Any]]]:
         """Return name, type and value per period of what an expression may say of it."""
         return [
-            ("period_start", "date", [period.first_day for period in self.periods]),
-            ("period_end", "date", [period.next_day for period in self.periods]),
-            ("period_from", "timestamp", [start for start, _ in self.bounds]),
-            ("period_until", "timestamp", [end for _, end in self.bounds]),
+            ("period_start", "date", self._said("start")),
+            ("period_end", "date", self._said("end")),
+            ("period_from", "timestamp", self._said("from")),
+            ("period_until", "timestamp", self._said("until")),
         ]
 
     def names(self, rows: ir.Table, time: str, window: int, wanted: Collection[str]) -> dict[str, ir.Value]:
@@ -105,17 +119,27 @@ class Spans:
 
     def label(self, number: Any) -> ir.Value:
         """Return the label of each number."""
+        if self.slots:
+            return self._by_number(number, [self.slots.value("label", period) for period in self.periods], "string")
         return self._by_number(number, [period.label for period in self.periods], "string")
 
     def days(self, number: Any) -> ir.Value:
         """Return the calendar days of each number's period."""
+        if self.slots:
+            marks = [self.slots.value("days", period, self.rolling - 1) for period in self.periods]
+            return self._by_number(number, marks, "int64")
         first = [period.previous(self.rolling - 1).first_day for period in self.periods]
         days = [(period.next_day - start).days for period, start in zip(self.periods, first, strict=True)]
         return self._by_number(number, days, "int64")
 
     def _by_number(self, number: Any, values: Sequence[Any], kind: str) -> ir.Value:
-        known = [ibis.literal(value, type=kind) for value in values]
+        known = [_literal(value, kind) for value in values]
         return pick([number == n for n in range(len(values))], known)
+
+
+def _literal(value: Any, kind: str) -> ir.Value:
+    """Return a value of a type; what is left open has one."""
+    return value if isinstance(value, ir.Value) else ibis.literal(value, type=kind)
 
 
 def numbers_table(**columns: Sequence[int]) -> ir.Table:

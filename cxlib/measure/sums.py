@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from cxlib.errors import UsageError
 from cxlib.measure.cells import Side, cells_of, levels_of
 from cxlib.measure.derived import Tables
+from cxlib.measure.slots import Slots
 from cxlib.measure.spans import Spans, at_same_time, numbers_table
 from cxlib.params import Metric, Part, Segment, Touchpoint
 from cxlib.periods import Period
@@ -33,20 +34,21 @@ class Request:
     segments: tuple[Segment, ...]
     touchpoints: Mapping[str, Touchpoint]
     rolling: int = 1
+    slots: Slots | None = None
 
     def side(self, periods: Sequence[Period]) -> Side:
         """Return the metric's own table over periods that do not overlap."""
         metric = self.metric
         return Side(
             metric.table, metric.time, metric.filter, metric.window_days, metric.cluster, self.segments, self.tables,
-            self.touchpoints, Spans(periods, self.timezone), texts_of(metric),
+            self.touchpoints, Spans(periods, self.timezone, slots=self.slots), texts_of(metric),
         )  # fmt: skip
 
     def spans(self, groups: Sequence[Sequence[Period]]) -> Spans:
         """Return the periods as the cells of `gathered` number them."""
         if self.rolling > 1:
-            return Spans(self.periods, self.timezone, self.rolling)
-        return Spans([period for group in groups for period in group], self.timezone)
+            return Spans(self.periods, self.timezone, self.rolling, self.slots)
+        return Spans([period for group in groups for period in group], self.timezone, slots=self.slots)
 
     def groups(self) -> list[list[Period]]:
         """Return every period that is needed, in groups that one scan can serve."""
@@ -99,7 +101,7 @@ def cells_for(request: Request) -> Cells:
     own = gathered([table for table, _ in found], groups, request)
     spans, per = request.spans(groups), found[0][1]
     if not isinstance(metric.denominator, Part):
-        return Cells(own.mutate(_x=_below(metric, own)), None, spans, levels, levels, per)
+        return Cells(own.mutate(_x=below_of(metric, own)), None, spans, levels, levels, per)
     below, factor = _part(metric, metric.denominator, sides, groups, request)
     places = [name for name in levels if name in below.columns]
     return Cells(
@@ -139,7 +141,7 @@ def named(found: ir.Table, levels: Sequence[str]) -> ir.StringValue:
     return reduce(lambda one, other: one.concat(" x ", other), [found[name] for name in levels])
 
 
-def _below(metric: Metric, own: ir.Table) -> Any:
+def below_of(metric: Metric, own: ir.Table) -> Any:
     """Return what a customer of the metric's own table has below the line."""
     if metric.denominator == "calendar_days":
         return ibis.literal(0, "int64")  # a constant of the period: nobody's own

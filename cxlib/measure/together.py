@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 from cxlib.errors import UsageError
 from cxlib.measure.cells import Side, counted_rows, exact, known_sums, levels_of, product, row_sums
 from cxlib.measure.derived import Tables
+from cxlib.measure.slots import Slots
 from cxlib.measure.spans import numbers_table, pick
 from cxlib.measure.sums import SUMS, Request, double, gathered, named, texts_of
 from cxlib.params import Metric, Part, Segment, Touchpoint
@@ -43,6 +44,7 @@ def together(
     timezone: str,
     segments: Sequence[Segment] = (),
     touchpoints: Mapping[str, Touchpoint] | None = None,
+    slots: Slots | None = None,
 ) -> ir.Table:
     """Build the query that brings the moments of several metrics; see `plans.plan`.
 
@@ -50,7 +52,7 @@ def together(
     ----------
     metrics
         One of `families`, of two metrics or more.
-    tables, periods, timezone, segments, touchpoints
+    tables, periods, timezone, segments, touchpoints, slots
         As for `plans.plan`.
 
     Returns
@@ -68,7 +70,9 @@ def together(
     if len(families(metrics)) != 1 or metrics[0].kind == "quantile" or isinstance(metrics[0].denominator, Part):
         names = ", ".join(metric.id for metric in metrics)
         raise UsageError(f"these metrics are not sums of the same rows: {names}", hint="Take one of `families`.")
-    request = Request(metrics[0], tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {})
+    request = Request(
+        metrics[0], tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, slots=slots
+    )
     groups, levels = request.groups(), levels_of(segments)
     found = [_cells(request.side(group), metrics) for group in groups]
     cells, spans = gathered([table for table, _ in found], groups, request), request.spans(groups)

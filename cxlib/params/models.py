@@ -60,6 +60,7 @@ class Workspace(Model):
 
     company: Name
     store: Name = "data/store"
+    reports: Name = "reports"  # a folder, or a URL of fsspec whose mirror the folder reports/ is then
     timezone: Name = "UTC"
     currency: Currency = "EUR"
     locale: Name = "en"
@@ -74,6 +75,7 @@ class Workspace(Model):
     worth: Worth = Worth()
     ends_recorded_since: Annotated[Day | None, Null] = None  # of subscriptions; default: as the ends themselves show
     retention_days: int = Field(400, ge=1)  # how long `cx compact` leaves a snapshot alone
+    settled_after_months: int = Field(3, ge=0)  # data of still later months do not touch what was told of a period
 
 
 class Part(Model):

@@ -6,6 +6,7 @@ Objects may come from faulty files: a key that is at fault is None, and what han
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeGuard
 from zoneinfo import ZoneInfo, available_timezones
@@ -46,9 +47,10 @@ def check_references(draft: Draft, known_columns: Mapping[str, Iterable[str]]) -
     for entry in draft.folders["drivers"].values():
         if entry.content is not None:
             _drivers(draft, entry, types)
-    for name, check in (("framework", _framework), ("changes", _changes)):
-        if name in draft.singles and draft.singles[name].content is not None:
-            check(draft, draft.singles[name])
+    if "framework" in draft.singles and draft.singles["framework"].content is not None:
+        _framework(draft, draft.singles["framework"])
+    if "changes" in draft.singles and draft.singles["changes"].content is not None:
+        _changes(draft, draft.singles["changes"], types if workspace and workspace.content else None)
 
 
 def _is_map(value: object) -> TypeGuard[dict[str, str]]:
@@ -266,8 +268,11 @@ def _framework(draft: Draft, entry: Entry) -> None:
         _exists(draft, entry, ("goals", place, "source"), "sources", goal.source)
 
 
-def _changes(draft: Draft, entry: Entry) -> None:
-    """Check that each change's metrics and segment exist, and that what it says of levels goes together."""
+def _changes(draft: Draft, entry: Entry, types: Types | None) -> None:
+    """Check that each change's metrics and segment exist, and that what it says of levels goes together.
+
+    Without `types` no attribute of customers is known: conditions are passed over.
+    """
     for name, change in (entry.content.changes or {}).items():
         path = ("changes", name)
         for key in ("metrics", "controls"):
@@ -277,7 +282,20 @@ def _changes(draft: Draft, entry: Entry) -> None:
             _exists(draft, entry, (*path, "expected_effect", metric), "metrics", metric)
         if bool(change.segment) != bool(change.levels):
             draft.blame(entry, path, "levels are of a segment: name both, or neither where all were touched")
+        if change.customers and (change.segment or change.levels):
+            message = "customers were touched one by one, or levels of a segment were: keep one of the two"
+            draft.blame(entry, (*path, "customers"), message, change.customers)
+        if change.customers and types is not None:
+            _touched(draft, entry, (*path, "customers"), change.customers, types)
         _levels(draft, entry, path, change)
+
+
+def _touched(draft: Draft, entry: Entry, path: Path_, text: str, types: Types) -> None:
+    """Check the condition for customers touched one by one; it names none of them, for the register is published."""
+    check_condition(draft, entry, path, text, "customers", types)
+    if re.search(r"\bcustomer_id\b", text):
+        message = "'customer_id' would publish who they are: mark them in an attribute of customers, and name that"
+        draft.blame(entry, path, message, text)
 
 
 def _levels(draft: Draft, entry: Entry, path: Path_, change: Change) -> None:

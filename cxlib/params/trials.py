@@ -87,7 +87,9 @@ class Experiment(Model):
 class Change(Model):
     """One entry of `changes.yml`: what was changed for customers, when, where and for whom.
 
-    `levels` says which levels of `segment` were given it, and since when; levels that are not named never were.
+    `levels` says which levels of `segment` were given it, and since when; levels that are not named never were. Or
+    `customers` says which customers were, one by one: a condition as in a segment's rule, as at the end of the period
+    in which it began.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Change(Model):
     metrics: tuple[Name, ...] = ()
     segment: str = ""
     levels: dict[str, Day] = Field(default_factory=dict)
+    customers: str = ""
     months: int = Field(3, ge=1, le=60)  # after its last start, within which it should show
     expected_effect: dict[str, float] = Field(default_factory=dict)  # by metric, in its unit
     controls: tuple[Name, ...] = ()  # metrics that it cannot have touched

@@ -53,7 +53,7 @@ class Questions(Named):
                 raise UsageError(f"a change is split by one segment or by two, not by {', '.join(names)}")
             return why.explained(self._inputs, of, other, tuple(self._segment(name) for name in names))
         cuts = [(self._segment(name),) for name in self.context.report.segments]
-        return why.most_telling([why.explained(self._inputs, of, other, cut) for cut in cuts])
+        return why.most_telling([why.explained(self._inputs, of, other, cut, cuts) for cut in cuts])
 
     def find(
         self,

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,62 +15,15 @@ import pandas as pd
 from cxlib import results
 from cxlib.measure.audit import OUT_OF_RANGE
 from cxlib.reports import disclosure, page, places, provenance
-from cxlib.reports.build import Build, moment
+from cxlib.reports.build import RESULTS, Build, moment
 from cxlib.reports.context import Context, least
-from cxlib.reports.execute import Executed, libraries
 from cxlib.reports.inputs import Frozen
+from cxlib.reports.made_of import made_of
 from cxlib.reports.parameters import Value, declared
+from cxlib.reports.writing import scrub
 from cxlib.show import tables, words
 
-RESULTS = "results.parquet"
 HEADLINES = ("decision", "plan")  # rows whose note is a sentence that opens the report of an experiment
-
-
-def write_page(build: Build, done: Executed) -> None:
-    """Write the executed notebook and its page; an error stands on top of the page."""
-    tidy(done.notebook, build.root, build.folder)
-    libraries()[0].write(done.notebook, build.folder / f"{done.name}.ipynb")
-    banner = page.failure(scrub(done.error, build.root, build.folder)) if done.error else ""
-    title = page.first_heading(build.notebooks[done.name], done.name)
-    text = page.page(title, banner + page.notebook_body(done.notebook), build.shell(), current=f"{done.name}.html")
-    (build.folder / f"{done.name}.html").write_text(text, encoding="utf-8")
-
-
-def tidy(notebook: Any, root: Path, folder: Path) -> None:
-    """Take out of an executed notebook what is only true of this machine and this minute."""
-    for cell in notebook.cells:
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
-        for output in cell.get("outputs", []):
-            for key in ("text", "evalue", "traceback"):
-                if key in output:
-                    output[key] = _scrub_any(output[key], root, folder)
-            data = output.get("data", {})
-            for kind in [kind for kind in data if kind.startswith("text/")]:
-                data[kind] = _scrub_any(data[kind], root, folder)
-
-
-def _scrub_any(value: Any, root: Path, folder: Path) -> Any:
-    return [scrub(line, root, folder) for line in value] if isinstance(value, list) else scrub(value, root, folder)
-
-
-def scrub(text: str, root: Path, folder: Path) -> str:
-    """Take the folders of this machine out of a text, the longest first."""
-    package = Path(__file__).resolve().parents[2]
-    known = {
-        folder: "",
-        root: "",
-        package: "",
-        Path(sys.prefix): "python",
-        Path(tempfile.gettempdir()): "temporary",
-        Path.home(): "~",
-    }
-    for path, name in sorted(known.items(), key=lambda pair: -len(str(pair[0]))):
-        for spelled in {str(path), os.path.realpath(path)}:
-            if len(spelled) > 1:
-                text = text.replace(f"{spelled}{os.sep}", f"{name}/" if name else "")
-                text = text.replace(spelled, name or ".") if path in (folder, root) else text
-    return text
 
 
 def assemble(build: Build) -> dict[str, Any]:
@@ -89,16 +38,26 @@ def assemble(build: Build) -> dict[str, Any]:
     text = json.dumps(manifest, indent=1, ensure_ascii=False, default=str)
     unfinished = build.folder / f"{places.MANIFEST}.part"
     unfinished.write_text(text + "\n", encoding="utf-8")
+    provenance.to_disk(build.folder)
     unfinished.replace(build.folder / places.MANIFEST)
     return manifest
 
 
 def _merge(build: Build) -> pd.DataFrame:
-    """Merge what the notebooks recorded, in reading order, into one file; what two of them show stands once."""
-    files = [build.folder / "results" / f"{name}.parquet" for name in build.notebooks]
-    frame = results.concat(pd.read_parquet(path) for path in files if path.is_file())
-    frame = frame.drop_duplicates(list(results.TEXT), ignore_index=True)
-    frame.to_parquet(build.folder / RESULTS, index=False)
+    """Merge what the notebooks recorded, in reading order, into one file; what two of them show stands once.
+
+    A worker that dies may leave this to be done again: the parts go only once the whole is there.
+    """
+    merged = build.folder / RESULTS
+    if merged.is_file():
+        frame = pd.read_parquet(merged)
+    else:
+        files = [build.folder / "results" / f"{name}.parquet" for name in build.notebooks]
+        frame = results.concat(pd.read_parquet(path) for path in files if path.is_file())
+        frame = frame.drop_duplicates(list(results.TEXT), ignore_index=True)
+        unfinished = merged.with_suffix(".part")
+        frame.to_parquet(unfinished, index=False)
+        unfinished.replace(merged)
     shutil.rmtree(build.folder / "results", ignore_errors=True)
     return frame
 
@@ -119,6 +78,7 @@ def _manifest(build: Build, verdict: dict[str, Any]) -> dict[str, Any]:
         "experiment": build.experiment,
         "state": "failed" if errors or verdict["verdict"] != "passed" else "published",
         "errors": errors,
+        "retried": [done.name for done in executed if done.tries > 1],
         "started_at": build.started_at.isoformat(),
         "snapshot": {key: build.snapshot[key] for key in ("id", "created_at", "tables")},
         "rows": build.snapshot["batches"],
@@ -126,6 +86,7 @@ def _manifest(build: Build, verdict: dict[str, Any]) -> dict[str, Any]:
         "notebooks": build.notebook_hashes(),
         "pages": {name: page.first_heading(notebook, name) for name, notebook in build.notebooks.items()},
         "definitions": build.definitions(),
+        "made_of": made_of(build),
         "parameters": {"given": build.given, "resolved": build.resolved},
         "seeds": seeds,
         "disclosure": verdict,

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cxlib.params.models import DriverModel, Metric, Segment
 from cxlib.periods import Period
@@ -62,11 +65,20 @@ def last_day(period: Period) -> date:
 def fetch(inputs: Inputs, plan: ir.Table) -> pd.DataFrame:
     """Return the rows of a plan in an order of their own: an engine's varies, and with it the last digits of sums."""
     found = inputs.store().run(plan)
-    return found.sort_values(list(found.columns), ignore_index=True)
+    return ordered(found, list(found.columns))
+
+
+def ordered(found: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return rows sorted by columns, missing ones last: by Arrow, where pandas makes an object of every id."""
+    if len(found) < 2 or not len(by):
+        return found.reset_index(drop=True)
+    table = pa.Table.from_pandas(found[list(by)], preserve_index=False)
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in table.column_names])
+    return found.take(order.to_numpy()).reset_index(drop=True)
 
 
 def answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comments: bool = False) -> pd.DataFrame:
-    """Return the answers that a model of drivers is about.
+    """Return the answers that a model of drivers is about. Brought once: not to be changed.
 
     Parameters
     ----------
@@ -77,22 +89,34 @@ def answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comme
     periods
         When they were given.
     comments
-        Whether the words are wanted, too.
+        Whether the words are wanted, too, where a driver has a theme and answers have words.
 
     Returns
     -------
     pandas.DataFrame
         `period`, `customer_id`, `y` (the outcome), `score` (where answers have one), the drivers and segments.
     """
+    words = " ".join(["answers", model.model_dump_json(), str(comments)])
+    known: dict[str, pd.DataFrame] = inputs.once(words, dict)  # by period: questions look at different ones
+    new = [period for period in periods if period.label not in known]
+    if new:
+        found = _answers(inputs, model, new, comments)
+        known |= {period.label: found[found["period"] == period.label] for period in new}
+    labels = sorted(period.label for period in periods)
+    return inputs.once(f"{words} {labels}", lambda: pd.concat([known[name] for name in labels], ignore_index=True))
+
+
+def _answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], comments: bool) -> pd.DataFrame:
     from cxlib.analysis import extracts
 
-    metric, about = inputs.context.metrics[model.outcome], inputs.context
+    metric, about, tables = inputs.context.metrics[model.outcome], inputs.context, inputs.store().tables
     columns = {name: driver.value for name, driver in model.drivers.items()}
     columns |= {SCORE: SCORE} if metric.table == "responses" else {}
-    columns |= {"comment": "comment"} if comments and metric.table == "responses" else {}
+    if comments and metric.table == "responses" and "comment" in tables["responses"].columns:
+        columns |= {"comment": "comment"} if any(driver.theme for driver in model.drivers.values()) else {}
     segments = [about.segments[name] for name in model.segments]
     plan = extracts.rows(
-        metric, inputs.store().tables, periods, timezone=about.workspace.timezone, columns=columns, segments=segments,
+        metric, tables, periods, timezone=about.workspace.timezone, columns=columns, segments=segments,
         kept=model.filter, touchpoints=about.touchpoints,
     )  # fmt: skip
     titles = {name: driver.title for name, driver in model.drivers.items()} | {s.id: s.title for s in segments}
@@ -107,8 +131,12 @@ def orders(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
     pandas.DataFrame
         `customer_id`, `ordered_at` (local), `amount`, `margin`, `discounted` and the segments by title. The margin is
         the workspace's share of the amount, else the amount less its cost; an order without a cost has the margin of
-        those with one, and the amount itself where no cost is known at all.
+        those with one, and the amount itself where no cost is known at all. Brought once: not to be changed.
     """
+    return inputs.once(_key("orders", own(inputs), segments), lambda: _orders(inputs, segments))
+
+
+def _orders(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
     from cxlib.analysis import extracts
 
     zone, share = inputs.context.workspace.timezone, inputs.context.workspace.worth.margin
@@ -134,8 +162,12 @@ def spells(inputs: Inputs, segments: Sequence[Segment] = ()) -> pd.DataFrame:
     pandas.DataFrame
         `customer_id`, `started_on`, `ended_on`, `end_reason`, the segments by title (when the spell began); `months`
         (how long it lasted, or has lasted), `ended` (0 or 1), `watched` (months that had passed when ends began to be
-        recorded: nobody can be seen to leave before).
+        recorded: nobody can be seen to leave before). Brought once: not to be changed.
     """
+    return inputs.once(_key("spells", own(inputs), segments), lambda: _spells(inputs, segments))
+
+
+def _spells(inputs: Inputs, segments: Sequence[Segment]) -> pd.DataFrame:
     from cxlib.analysis import extracts
 
     tables, until = inputs.store().tables, own(inputs)
@@ -161,14 +193,25 @@ def joined(found: pd.DataFrame) -> pd.DataFrame:
     never = pd.Timestamp("2262-01-01")
     table = found.assign(
         started_on=pd.to_datetime(found["started_on"]), _end=pd.to_datetime(found["ended_on"]).fillna(never)
-    ).sort_values([CUSTOMER, "started_on", "_end"], ignore_index=True)
-    before = table.groupby(CUSTOMER)["_end"].cummax().groupby(table[CUSTOMER]).shift()
-    number = (before.isna() | (table["started_on"] > before)).cumsum()
-    first = table.groupby(number.rename("_spell")).first()
-    last = table.sort_values([CUSTOMER, "_end", "started_on"]).groupby(number.rename("_spell")).last()
-    ends = last["_end"].where(last["_end"] < never)
-    reason = last["end_reason"].where(ends.notna())
-    return first.drop(columns="_end").assign(ended_on=ends, end_reason=reason).reset_index(drop=True)
+    )
+    table = ordered(table, [CUSTOMER, "started_on", "_end"])
+    who = pd.factorize(table[CUSTOMER])[0]
+    before = table["_end"].groupby(who).cummax().groupby(who).shift()
+    number = (before.isna() | (table["started_on"] > before)).cumsum().to_numpy()
+    several = np.bincount(number, minlength=1)[number] > 1
+    whole = [table[~several].assign(_spell=number[~several]), _merged(table[several], number[several])]
+    out = pd.concat([part for part in whole if len(part)] or whole[:1]).sort_values("_spell", ignore_index=True)
+    ends = out["_end"].where(out["_end"] < never)
+    reason = out["end_reason"].where(ends.notna())
+    return out.drop(columns=["_end", "_spell"]).assign(ended_on=ends, end_reason=reason)
+
+
+def _merged(table: pd.DataFrame, number: Any) -> pd.DataFrame:
+    """Return one row of each of several that make up a spell together."""
+    first = table.groupby(pd.Series(number, table.index, name="_spell")).first()
+    late = table.assign(_spell=number).sort_values(["_spell", "_end", "started_on"])
+    last = late.groupby("_spell")[["_end", "end_reason"]].last()
+    return first.assign(_end=last["_end"], end_reason=last["end_reason"]).reset_index()
 
 
 def since_when(inputs: Inputs, ends: pd.Series[Any]) -> pd.Timestamp | None:
@@ -188,7 +231,14 @@ def since_when(inputs: Inputs, ends: pd.Series[Any]) -> pd.Timestamp | None:
 
 
 def levels(inputs: Inputs, period: Period, segments: Sequence[Segment]) -> pd.DataFrame:
-    """Return the customers of a period, by id, with their level of each segment at its end, by title."""
+    """Return the customers of a period, by id, with their level of each segment at its end, by title.
+
+    Brought once: not to be changed.
+    """
+    return inputs.once(_key("levels", period, segments), lambda: _levels(inputs, period, segments))
+
+
+def _levels(inputs: Inputs, period: Period, segments: Sequence[Segment]) -> pd.DataFrame:
     from cxlib.analysis import extracts
 
     zone = inputs.context.workspace.timezone
@@ -226,48 +276,6 @@ def left_after(answers: pd.DataFrame, known: pd.DataFrame, days: int) -> pd.Seri
     here = met["started_on"].notna() & (met["ended_on"].isna() | (met["ended_on"] > met["_day"]))
     gone = (met["ended_on"] <= met["_day"] + pd.Timedelta(days=days)).astype(float).where(here)
     return gone.set_axis(met["_row"]).sort_index().set_axis(answers.index)
-
-
-def panel(inputs: Inputs, metric: Metric, periods: Sequence[Period], segments: Sequence[Segment] = ()) -> pd.DataFrame:
-    """Return what customers who answered at all said, spent and did, month by month.
-
-    Parameters
-    ----------
-    inputs
-        Of the run.
-    metric
-        The satisfaction asked for.
-    periods
-        In order, without gaps.
-    segments
-        Of customers, as they were when the subscription began.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `customer_id`, `period` (its label), `satisfaction` (mean of the answers, missing without one), `spend`,
-        `churned` (the subscription ended in the period), and the negative control by its title; a row for each period
-        at whose start the customer subscribed, or knew us where nobody subscribes. What a workspace cannot tell is not
-        there.
-    """
-    from cxlib.analysis import extracts
-
-    tables, zone = inputs.store().tables, inputs.context.workspace.timezone
-    said = fetch(inputs, extracts.rows(metric, tables, periods, timezone=zone)).dropna(subset="y")
-    said = said.groupby([CUSTOMER, "period"], as_index=False).agg(satisfaction=("y", "mean"), answers=("y", "size"))
-    found = _present(inputs, periods, segments)
-    found = found[found[CUSTOMER].isin(said[CUSTOMER])].merge(said, "left", [CUSTOMER, "period"])
-    asked = {"spend": ("orders", "ordered_at", "amount", "")}
-    control = inputs.context.workspace.worth.negative_control
-    if control is not None:
-        asked[control.title] = ("interactions", "started_at", "1", control.when)
-    for name, (table, time, value, kept) in asked.items():
-        if table not in tables:
-            continue
-        done = fetch(inputs, extracts.totals(tables, periods, table, time, value, kept, timezone=zone))
-        done = done[[CUSTOMER, "period", "total"]].rename(columns={"total": name})
-        found = found.merge(done, "left", [CUSTOMER, "period"]).fillna({name: 0.0})
-    return found.sort_values([CUSTOMER, "period"], ignore_index=True)
 
 
 def partners(inputs: Inputs, metric: Metric, by: Segment, periods: Sequence[Period], mix: Mapping[str, str],
@@ -312,20 +320,8 @@ def habits(bought: pd.DataFrame, first: pd.Timestamp, until: pd.Timestamp) -> pd
     return features[count >= 2]
 
 
-def _present(inputs: Inputs, periods: Sequence[Period], segments: Sequence[Segment]) -> pd.DataFrame:
-    """Return a row for each customer and period at whose start the customer was there, and whether it was the last."""
-    tables = inputs.store().tables
-    if "subscriptions" not in tables:
-        parts = [levels(inputs, period, segments).reset_index().assign(period=period.label) for period in periods]
-        return pd.concat(parts, ignore_index=True).assign(churned=float("nan"))
-    known, parts = spells(inputs, segments), []
-    titles = [segment.title for segment in segments]
-    for period in periods:
-        start, end = pd.Timestamp(period.first_day), pd.Timestamp(period.next_day)
-        here = known[(known["started_on"] < start) & (known["ended_on"].isna() | (known["ended_on"] >= start))]
-        churned = (here["ended_on"] < end).astype(float)
-        parts.append(here[[CUSTOMER, *titles]].assign(period=period.label, churned=churned))
-    return pd.concat(parts, ignore_index=True).drop_duplicates([CUSTOMER, "period"], ignore_index=True)
+def _key(what: str, period: Period, segments: Sequence[Segment]) -> str:
+    return "\n".join([what, period.label, *(segment.model_dump_json() for segment in segments)])
 
 
 def _local(times: pd.Series[Any], zone: str) -> pd.Series[Any]:

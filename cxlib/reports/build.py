@@ -12,13 +12,26 @@ from cxlib import params as parameters_of
 from cxlib.params.models import Metric, Params, Report
 from cxlib.periods import Period
 from cxlib.reports import page, provenance
-from cxlib.reports.execute import Executed
 from cxlib.reports.parameters import Value
+
+RESULTS = "results.parquet"
+KEPT = "data/kept"  # sums that were brought once, below the workspace
 
 
 def moment(text: str) -> str:
     """Return an ISO time as people read it, to the minute."""
     return text[:16].replace("T", " ")
+
+
+@dataclass(frozen=True)
+class Done:
+    """An executed notebook: its seconds, what stopped it ('' for nothing), how often it was tried, its cells."""
+
+    name: str
+    seconds: float
+    error: str = ""
+    tries: int = 1
+    cells: int = 0
 
 
 @dataclass
@@ -35,7 +48,7 @@ class Build:
     given: dict[str, Any]
     experiment: str = ""  # the one that the report is about; '' for a report of a period
     resolved: dict[str, dict[str, Value]] = field(default_factory=dict)
-    executed: dict[str, Executed] = field(default_factory=dict)
+    executed: dict[str, Done] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     started: float = field(default_factory=time.perf_counter)
 

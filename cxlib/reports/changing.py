@@ -12,7 +12,9 @@ from cxlib.measure.plans import Undefined
 from cxlib.params.models import Change, Metric
 from cxlib.periods import Period
 from cxlib.reports import bring
+from cxlib.reports.changing_customers import OneByOne
 from cxlib.reports.changing_designs import CHOSEN, DESIGN, EFFECT, PATH, Designs, reading
+from cxlib.reports.customers_alike import covariates
 from cxlib.reports.inputs import Inputs
 from cxlib.reports.studied import Studied, coming, due, spelled
 
@@ -35,6 +37,7 @@ def changed(inputs: Inputs) -> pd.DataFrame:
     named = sorted({name for change in register for name in (*change.metrics, *change.controls)})
     definitions = [about.definition_of(about.metrics[name]) for name in named]
     cuts = [about.segments[change.segment].model_dump_json() for change in register if change.segment]
+    cuts += [cut.model_dump_json() for cut in covariates(inputs) if any(change.customers for change in register)]
     parts = [change.model_dump_json() for change in register]
     return inputs.answer("changes", [*parts, *definitions, *cuts, about.partial, *bring.limits(inputs)], make)
 
@@ -45,7 +48,8 @@ def _one(inputs: Inputs, change: Change, metric: Metric, *, again: bool) -> pd.D
     try:
         if inputs.context.partial:
             raise Undefined(inputs.context.partial)
-        parts = [Designs(studied).rows(), reading(studied)]
+        found = OneByOne(studied).rows() if change.customers else Designs(studied).rows()
+        parts = [found, reading(studied)]
     except (Undefined, UsageError) as reason:
         told = str(reason) if isinstance(reason, Undefined) else reason.message
         parts = [results.frame(segment=EFFECT, comparison="difference", status=results.UNDEFINED, note=told)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cxlib import results
@@ -14,7 +15,7 @@ from cxlib.errors import UsageError
 from cxlib.measure.plans import Undefined
 from cxlib.periods import Period
 from cxlib.reports import bring
-from cxlib.reports.studied import NEVER, REACH, Studied
+from cxlib.reports.studied import REACH, Studied
 
 # The roles of rows, in `segment`; `at` says which of it they are.
 DESIGN, EFFECT, SINCE, GROUP, PATH, CHECK, PLACEBO, EVIDENCE, AGREEMENT = (
@@ -59,9 +60,9 @@ class Designs:
         lead, found = "", {}
         for name in filter(None, fitting):
             found[name] = self._run(name, chosen=not lead)
-            if _fine(found[name][0]):
+            if fine(found[name][0]):
                 lead = lead or name
-        parts = [_designs(choice, lead, found), *(rows for name in found for rows in found[name])]
+        parts = [designs(choice, lead, found), *(rows for name in found for rows in found[name])]
         heads = {name: rows[0] for name, rows in found.items()}
         if any(name == "before_after" and fits for name, fits, _ in choice.others):
             [heads["before_after"]] = self._run("before_after", chosen=False)
@@ -69,7 +70,7 @@ class Designs:
         if lead:
             parts += self._graded(heads.pop(lead), heads, lead)
         elif not choice.design:
-            parts.append(_none(choice.why))
+            parts.append(nothing(choice.why))
         return results.concat(parts)
 
     def _graded(self, lead: pd.DataFrame, others: dict[str, pd.DataFrame], design: str) -> Parts:
@@ -79,7 +80,7 @@ class Designs:
         unit = self.studied.metric.unit
         whole = results.concat([lead, *self.checks.pop("beside", [])])
         graded = effects.grade(whole, design=design, alpha=1 - self.confidence, **self.checks)
-        return [_role(graded, EVIDENCE), _role(effects.agreement(lead, others, design=design, unit=unit), AGREEMENT)]
+        return [role(graded, EVIDENCE), role(effects.agreement(lead, others, design=design, unit=unit), AGREEMENT)]
 
     def situation(self) -> Any:
         """Return what is known before any effect is looked at."""
@@ -114,8 +115,8 @@ class Designs:
         except (Undefined, UsageError) as reason:
             note = str(reason) if isinstance(reason, Undefined) else reason.message
             head, rest = results.frame(comparison="difference", status=results.UNDEFINED, note=note), []
-        named = results.label(_role(head, EFFECT, design), metric=self.studied.metric.id)
-        return [named, *rest] if _fine(named) else [named]
+        named = results.label(role(head, EFFECT, design), metric=self.studied.metric.id)
+        return [named, *rest] if fine(named) else [named]
 
     # Designs over groups of customers
 
@@ -123,11 +124,11 @@ class Designs:
         """Compare groups by their starts; rows of a score are in its unit already."""
         from cxlib.analysis import effects
 
-        own = _touched(self.studied)
+        own = self.studied.touched
         att = self._att(own)
         simple = effects.aggregate(att, "simple", confidence=self.confidence)
         simple = self._hidden(simple, "level", self._people(own, "all"))
-        if not chosen or not _fine(simple):
+        if not chosen or not fine(simple):
             return [simple]
         told: dict[str, Any] = {"outcome": "y", "time": "period", "first_treated": "since", "control": "not_yet",
                                 "confidence": self.confidence}  # fmt: skip
@@ -139,7 +140,7 @@ class Designs:
             "pre_trend": study, "placebos": placebos, "negative_control": self._untouchable(self._by_att),
             "groups": (len(self.studied.compared), len(self.studied.untouched)), "beside": [self._before_of(own)],
         }  # fmt: skip
-        checks = _role(tests, CHECK, (tests["metric"] + " " + tests["level"]).tolist())
+        checks = role(tests, CHECK, (tests["metric"] + " " + tests["level"]).tolist())
         return [simple, *self._drawn(att, own), checks, *_placebo(placebos)]
 
     def _att(self, rows: pd.DataFrame) -> Any:
@@ -155,7 +156,7 @@ class Designs:
         """Return the same comparison of what the change cannot touch, with the mean before to hold it against."""
         from cxlib.analysis import effects
 
-        rows = _touched(other)
+        rows = other.touched
         simple = effects.aggregate(self._att(rows), "simple", confidence=self.confidence)
         return results.concat([simple, self._before_of(rows)])
 
@@ -173,9 +174,11 @@ class Designs:
         """Return how many touched customers were seen: `by` each time since the start, or after it by group or all."""
         place = {period.label: number for number, period in enumerate(self.studied.periods)}
         rows = rows.dropna(subset="since")
-        since = rows["period"].map(place) - rows["since"].map(place)
+        when, start = (_mapped(rows[name], place) for name in ("period", "since"))
+        since = when - start
         if by == "since":
-            return rows.groupby(since.astype(int).astype(str))[bring.CUSTOMER].nunique()
+            found = rows.groupby(since)[bring.CUSTOMER].nunique()
+            return found.set_axis(found.index.astype(str))
         after = rows[since >= 0]
         keys = pd.Series("overall", index=after.index) if by == "all" else after[by]
         return after.groupby(keys)[bring.CUSTOMER].nunique()
@@ -198,7 +201,7 @@ class Designs:
         names = [", ".join(sorted(own.index[own == start])) or start for start in groups["level"]]
         path = self._hidden(path[path["level"] == "event"], "at", self._people(rows, "since"))
         groups = self._hidden(groups, "level", self._people(rows.assign(level=rows["since"]), "level"))
-        return [_role(path, SINCE), _role(groups, GROUP, names)]
+        return [role(path, SINCE), role(groups, GROUP, names)]
 
     def _untouchable(self, way: Callable[[Studied], pd.DataFrame]) -> pd.DataFrame | None:
         """Return what the design finds of what the change cannot touch; None where nothing of it is known."""
@@ -260,19 +263,19 @@ class Designs:
         Controls taken for the outcome are placebos, and outcomes that the change cannot touch.
         """
         head = _counted(head, frame)
-        if not chosen or not _fine(head):
+        if not chosen or not fine(head):
             return [head]
         space = fit.placebos[fit.placebos["at"] == "in space"]
         self.checks = {
             "placebos": fit.placebos, "before": self._before(frame.index), "donors": donors or None,
             "negative_control": results.conform(space.assign(metric=space["level"])) if len(space) else None,
         }  # fmt: skip
-        return [head, _path(fit.path), _role(fit.checks, CHECK, list(fit.checks["at"])), *_placebo(fit.placebos)]
+        return [head, _path(fit.path), role(fit.checks, CHECK, list(fit.checks["at"])), *_placebo(fit.placebos)]
 
     def _synthetic(self, chosen: bool) -> Parts:
         fit, used = self._mixed(self.studied)
         head = _counted(fit.frame.head(1), used)
-        if not chosen or not _fine(head):
+        if not chosen or not fine(head):
             return [head]
         self.checks = {
             "placebos": fit.placebos, "before": self._before(used["period"]),
@@ -304,7 +307,7 @@ class Designs:
         del chosen
         told: dict[str, Any] = {"outcome": "y", "time": "period", "confidence": self.confidence}
         try:
-            rows = _touched(self.studied).dropna(subset="since")
+            rows = self.studied.touched.dropna(subset="since")
             found = effects.before_after(rows, first_treated="since", cluster=bring.CUSTOMER, **told)
         except Undefined:
             line, first = self.studied.series, self.studied.start
@@ -318,6 +321,12 @@ class Designs:
         return sum(Period.parse(label) < self.studied.start for label in set(labels))
 
 
+def _mapped(labels: pd.Series[Any], place: dict[str, int]) -> Any:
+    """Return the place of each label, of which there are few."""
+    codes, found = pd.factorize(labels)
+    return np.array([place[label] for label in found], dtype=int)[codes]
+
+
 def reading(studied: Studied) -> pd.DataFrame:
     """Return what a reader must know of how the change was read, a row each."""
     notes = studied.notes()
@@ -326,13 +335,8 @@ def reading(studied: Studied) -> pd.DataFrame:
     return results.frame(segment=CHECK, at="how it was read", comparison="test", estimate=1.0, note=notes)
 
 
-def _touched(studied: Studied) -> pd.DataFrame:
-    """Return rows of the metric, their start missing where they were never touched."""
-    rows = studied.rows
-    return rows.assign(since=rows["since"].where(rows["since"] != NEVER, None))
-
-
-def _fine(rows: pd.DataFrame) -> bool:
+def fine(rows: pd.DataFrame) -> bool:
+    """Tell whether the first row, which holds the effect, could be estimated."""
     return len(rows) > 0 and rows["status"].iloc[0] == results.OK
 
 
@@ -341,18 +345,18 @@ def _counted(rows: pd.DataFrame, line: pd.DataFrame) -> pd.DataFrame:
     return results.conform(rows.assign(n=rows["n"].where(rows["n"].isna(), float(line["n"].sum()))))
 
 
-def _role(rows: pd.DataFrame, role: str, at: Any = None) -> pd.DataFrame:
+def role(rows: pd.DataFrame, name: str, at: Any = None) -> pd.DataFrame:
     """Return rows in a role of the page; `at` says which of it they are."""
     given = {} if at is None else {"at": at}
-    return results.conform(rows.assign(segment=role, **given))
+    return results.conform(rows.assign(segment=name, **given))
 
 
-def _none(why: str) -> pd.DataFrame:
+def nothing(why: str) -> pd.DataFrame:
     """Return the row of an effect that no design can tell."""
     return results.frame(segment=EFFECT, comparison="difference", status=results.UNDEFINED, note=why)
 
 
-def _designs(choice: Any, lead: str, found: dict[str, Parts]) -> pd.DataFrame:
+def designs(choice: Any, lead: str, found: dict[str, Parts]) -> pd.DataFrame:
     """Return the designs: `at` which, the note whether it was chosen, shown or not, and why; the one that leads first.
 
     Where none can be estimated the first by the rules stays the chosen one.
@@ -361,7 +365,7 @@ def _designs(choice: Any, lead: str, found: dict[str, Parts]) -> pd.DataFrame:
 
     frame, notes = choice.frame, []
     for name, at, why in zip(frame["level"], frame["at"], frame["note"], strict=True):
-        failed = name in found and not _fine(found[name][0])
+        failed = name in found and not fine(found[name][0])
         told = f"{why}; but it could not be estimated: {found[name][0]['note'].iloc[0]}" if failed else why
         if not lead:
             notes.append(f"{at}: {told}")
@@ -381,7 +385,7 @@ def _designs(choice: Any, lead: str, found: dict[str, Parts]) -> pd.DataFrame:
 def _path(path: pd.DataFrame) -> pd.DataFrame:
     """Return what was, and what would have been, by period."""
     kept = path[path["comparison"] == "level"]
-    return _role(kept, PATH, [f"{at} {period}" for at, period in zip(kept["at"], kept["period"], strict=True)])
+    return role(kept, PATH, [f"{at} {period}" for at, period in zip(kept["at"], kept["period"], strict=True)])
 
 
 def _placebo(rows: pd.DataFrame) -> Parts:
@@ -389,6 +393,6 @@ def _placebo(rows: pd.DataFrame) -> Parts:
     tests = rows["comparison"] == "test"
     named = rows.assign(at=[f"{at}: {level}" for at, level in zip(rows["at"], rows["level"], strict=True)])
     return [
-        _role(named[~tests], PLACEBO),
-        _role(rows[tests], CHECK, [f"placebos {at}" for at in rows.loc[tests, "at"]]),
+        role(named[~tests], PLACEBO),
+        role(rows[tests], CHECK, [f"placebos {at}" for at in rows.loc[tests, "at"]]),
     ]

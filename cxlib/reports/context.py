@@ -5,6 +5,7 @@ It is frozen beside the numbers, so that a replay needs neither `params/` nor th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cxlib.data.store import Store
 
 # The tables whose newest event says how far the data reach; the others are attributes, plans and keys.
+THREADS = "CX_THREADS"  # of the database, in the environment; by default as many as there are processors
 EVENTS = ("responses", "interactions", "orders", "invitations")
 
 
@@ -157,7 +159,10 @@ def open_store(root: Path, params: Params, as_of: str) -> Store:
 
     workspace = params.workspace
     rule = workspace.repeated_responses
-    return Store.open(root, workspace.store, as_of=as_of or None, repeats=rule, timezone=workspace.timezone)
+    threads = int(os.environ.get(THREADS) or 0) or None
+    return Store.open(
+        root, workspace.store, as_of=as_of or None, repeats=rule, timezone=workspace.timezone, threads=threads
+    )
 
 
 def resolve_period(text: str, workspace: Workspace, latest: Mapping[str, datetime | None]) -> Period:

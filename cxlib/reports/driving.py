@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,9 @@ from cxlib.reports import bring, trial_health
 from cxlib.reports.inputs import Inputs
 from cxlib.reports.tried import Tried
 
+if TYPE_CHECKING:
+    from cxlib.analysis.drivers.fitted import DriverFit
+
 
 def driven(inputs: Inputs, model: DriverModel, months: int, method: str, seed: int) -> pd.DataFrame:
     """Return importance, ranks, effects in points and performance of a model's drivers; see `Run.drivers`."""
@@ -24,9 +26,8 @@ def driven(inputs: Inputs, model: DriverModel, months: int, method: str, seed: i
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        answers = _answers(inputs, model, bring.reach(bring.own(inputs), months))
-        names, how = _names(inputs, model), _how(inputs, seed)
-        fit = drivers.fit(answers, model.title, names, method=method, cluster=bring.CUSTOMER, **how)
+        answers, names = _answers(inputs, model, months), _names(inputs, model)
+        fit = _fitted(inputs, model, months, method, seed)
         outcome, points = _scored(inputs, model, answers)
         effects = drivers.effects(answers, outcome, names, points=points, cluster=bring.CUSTOMER, **_how(inputs, seed))
         found = [fit.importance(), fit.ranks(), fit.explained(), effects, _performance(inputs, model, answers)]
@@ -41,8 +42,7 @@ def evidence(inputs: Inputs, model: DriverModel, months: int, seed: int) -> pd.D
     def make() -> pd.DataFrame:
         from cxlib.analysis import drivers
 
-        answers = _answers(inputs, model, bring.reach(bring.own(inputs), months), comments=True)
-        fit = drivers.fit(answers, model.title, _names(inputs, model), cluster=bring.CUSTOMER, **_how(inputs, seed))
+        answers, fit = _answers(inputs, model, months), _fitted(inputs, model, months, "lmg", seed)
         said, tried = _stated(inputs, model, answers), _tried(inputs, model)
         if said is None and tried is None:
             raise Undefined("no driver of this model has a theme that comments name, or an experiment")
@@ -62,7 +62,7 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
         from cxlib.analysis import drivers
 
         now, before = bring.reach(bring.own(inputs), months), bring.reach(against, months)
-        both = _answers(inputs, model, sorted({*before, *now}))
+        both = bring.answers(inputs, model, sorted({*before, *now}), comments=True).rename(columns={"y": model.title})
         labels = {period.label for period in now}, {period.label for period in before}
         after, earlier = (both[both["period"].isin(names)] for names in labels)
         about = inputs.context
@@ -78,9 +78,21 @@ def caused(inputs: Inputs, model: DriverModel, months: int, against: Period, see
     return inputs.answer("root_causes", parts, make)
 
 
-def _answers(inputs: Inputs, model: DriverModel, periods: Sequence[Period], *, comments: bool = False) -> pd.DataFrame:
-    """Return the answers with the outcome under its title: notes name it."""
-    return bring.answers(inputs, model, periods, comments).rename(columns={"y": model.title})
+def _answers(inputs: Inputs, model: DriverModel, months: int) -> pd.DataFrame:
+    """Return the answers of some months with their words, the outcome under its title: notes name it."""
+    periods = bring.reach(bring.own(inputs), months)
+    return bring.answers(inputs, model, periods, comments=True).rename(columns={"y": model.title})
+
+
+def _fitted(inputs: Inputs, model: DriverModel, months: int, method: str, seed: int) -> DriverFit:
+    """Return the fitted drivers, of which several answers are made."""
+    from cxlib.analysis import drivers
+
+    key = " ".join([*_key(inputs, model), "fitted", str(months), method, str(seed)])
+    answers, names, how = _answers(inputs, model, months), _names(inputs, model), _how(inputs, seed)
+    return inputs.once(
+        key, lambda: drivers.fit(answers, model.title, names, method=method, cluster=bring.CUSTOMER, **how)
+    )
 
 
 def _about(found: pd.DataFrame, model: DriverModel) -> pd.DataFrame:

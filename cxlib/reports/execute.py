@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxlib.reports import kernels
 from cxlib.reports.parameters import Value
 
 KERNEL = "python3"
@@ -27,10 +29,11 @@ _THREADS = (
 )
 _START = 300  # seconds that a kernel may take to answer, on a machine that is busy with other runs
 _ENGINE = "cx"
+_LONGEST = 80  # bytes that the folder of a socket may have: systems take names of some 100
 # Planning makes and drops many small objects: Python's default looks for garbage among them every 700, a twentieth of
 # a notebook's time.
 _LESS_GARBAGE = "__import__('gc').set_threshold(100_000, 50, 100)"
-WORKSPACE = "CX_WORKSPACE"
+WORKSPACE, KEPT = "CX_WORKSPACE", "CX_KEPT"
 _register_once = threading.Lock()
 _clients: set[Any] = set()  # of the notebooks under way
 
@@ -57,6 +60,7 @@ def execute(
     *,
     timeout: int | None = None,
     workspace: Path | None = None,
+    kept: str = "",
 ) -> Executed:
     """Run all cells of a notebook with `folder` as working directory.
 
@@ -76,6 +80,8 @@ def execute(
         Seconds a cell may take; None for no limit.
     workspace
         The workspace that the notebook opens; None for the one around `folder`, which a linked `reports/` is not in.
+    kept
+        The folder of sums that were brought before; '' for none.
 
     Returns
     -------
@@ -83,13 +89,13 @@ def execute(
         With `error` set where a cell failed, the kernel died or did not start; never raises for these.
     """
     papermill = libraries()[1]
-    kept: dict[str, Any] = {"notebook": notebook}
+    held: dict[str, Any] = {"notebook": notebook}
     started, error = time.perf_counter(), ""
     try:
         papermill.execute_notebook(
-            _named(copy.deepcopy(notebook)), None, parameters=dict(parameters), engine_name=_ENGINE, kernel_name=KERNEL,
-            progress_bar=False, log_output=False, kept=kept, folder=str(folder), on_cell=on_cell,
-            execution_timeout=timeout, workspace=workspace,
+            _named(copy.deepcopy(notebook)), None, parameters=dict(parameters), engine_name=_ENGINE,
+            kernel_name=_kernel(), progress_bar=False, log_output=False, held=held, folder=str(folder), on_cell=on_cell,
+            execution_timeout=timeout, env=kernel_environment(workspace, kept),
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".strip(": ")
@@ -97,7 +103,7 @@ def execute(
         error = f"{type(failure).__name__}: {failure}"
     finally:
         _close_loop()
-    return Executed(name, _named(kept["notebook"]), time.perf_counter() - started, _first_line(error))
+    return Executed(name, _named(held["notebook"]), time.perf_counter() - started, _first_line(error))
 
 
 def _close_loop() -> None:
@@ -118,18 +124,38 @@ def _named(notebook: Any) -> Any:
     return notebook
 
 
-def kernel_environment(workspace: Path | None = None) -> dict[str, str]:
-    """Return the environment of a kernel: this one's, one BLAS thread, this very package importable, the workspace."""
+def _kernel() -> str:
+    """Return the kernel to execute in: one that is forked where this installation has it, else the ordinary one."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    paths = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
+    if str(kernels.FOLDER) not in paths:
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(kernels.FOLDER), *paths]))
+    try:
+        KernelSpecManager().get_kernel_spec(kernels.NAME)
+    except NoSuchKernel:
+        return KERNEL
+    return kernels.NAME
+
+
+def kernel_environment(workspace: Path | None = None, kept: str = "") -> dict[str, str]:
+    """Return the environment of a kernel.
+
+    This process's own, one thread for linear algebra, this very package importable, the workspace, where sums are kept,
+    and this process's folder for what is put aside: a kernel is killed in the end, and would leave its files there.
+    """
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     threads = {name: os.environ.get(name, "1") for name in _THREADS}
     named = {WORKSPACE: str(workspace)} if workspace else {}
+    named |= {KEPT: kept} if kept else {}
     return {
         **os.environ,
         **threads,
         **named,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "PYTHONSAFEPATH": "1",
+        "TMPDIR": tempfile.gettempdir(),
     }
 
 
@@ -171,29 +197,40 @@ def _engine() -> type:
     class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(
-            cls, nb_man: Any, kernel_name: str, *, kept: dict[str, Any], folder: str, on_cell: OnCell,
-            workspace: Path | None, **options: Any
+            cls, nb_man: Any, kernel_name: str, *, held: dict[str, Any], folder: str, on_cell: OnCell,
+            env: dict[str, str], **options: Any
         ) -> None:  # fmt: skip
-            kept["notebook"] = nb_man.nb
+            held["notebook"] = nb_man.nb
             _report_cells(nb_man, on_cell)
-            client = PapermillNotebookClient(
-                nb_man,
-                kernel_name=kernel_name,
-                timeout=options.get("execution_timeout"),
-                startup_timeout=_START,
-                shutdown_kernel="immediate",  # a graceful stop takes a second; nothing is left to be saved
-                resources={"metadata": {"path": folder}},
-                # ipykernel warns into the outputs about plain TCP, rightly: encrypt
-                config=Config({"KernelManager": {"transport_encryption": "auto"}}),
-            )
-            client.extra_arguments = [f"--IPKernelApp.exec_lines={_LESS_GARBAGE}"]
-            _clients.add(client)
-            try:
-                client.execute(env=kernel_environment(workspace))
-            finally:
-                _clients.discard(client)
+            with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as own:
+                client = PapermillNotebookClient(
+                    nb_man,
+                    kernel_name=kernel_name,
+                    timeout=options.get("execution_timeout"),
+                    startup_timeout=_START,
+                    shutdown_kernel="immediate",  # a graceful stop takes a second; nothing is left to be saved
+                    resources={"metadata": {"path": folder}},
+                    config=Config({"KernelManager": _talk(own)}),
+                )
+                client.extra_arguments = [f"--IPKernelApp.exec_lines={_LESS_GARBAGE}"]
+                _clients.add(client)
+                try:
+                    client.execute(env=env)
+                finally:
+                    _clients.discard(client)
 
     return Engine
+
+
+def _talk(folder: str) -> dict[str, str]:
+    """Return how a kernel is talked to: through sockets in a folder of its own where the system has them.
+
+    Ports are chosen before they are taken, so of kernels that several processes start at once two can meet at one.
+    Where there is nothing but ports they are encrypted: ipykernel warns about plain ones into the outputs, rightly.
+    """
+    if os.name == "posix" and len(os.fsencode(folder)) < _LONGEST:
+        return {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+    return {"transport_encryption": "auto"}
 
 
 def _report_cells(nb_man: Any, on_cell: OnCell) -> None:

@@ -5,6 +5,7 @@ Importing this brings Voila with it, so only a server that starts does.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tornado.web import HTTPError, StaticFileHandler
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
-from cxlib.reports import page, places
+from cxlib.reports import page, places, remote
 from cxlib.reports.catalogue import home, sorry
 
 # What a browser may fetch from a published report besides pages; notebooks and frozen inputs are not among them.
@@ -35,6 +36,7 @@ class Site:
 
     reports: Path
     company: str
+    mirror: remote.Mirror
 
     def published(self, pack: str, period: str) -> dict[str, Any]:
         """Return the manifest of a published report; 404 for any other folder."""
@@ -52,6 +54,10 @@ class _Ours(JupyterHandler):
         found: Site = self.settings["cx_site"]
         return found
 
+    async def look(self) -> None:
+        """Look for newer reports where they lie elsewhere; other visitors are served meanwhile."""
+        await asyncio.to_thread(self.site.mirror.look)
+
     @property
     def content_security_policy(self) -> str:
         return f"{page.POLICY}; frame-ancestors 'none'"
@@ -67,12 +73,14 @@ class _Nothing(_Ours):
 
 
 class _Home(_Ours):
-    def get(self) -> None:
+    async def get(self) -> None:
+        await self.look()
         self.finish(home(self.site.reports, self.site.company))
 
 
 class _Page(_Ours):
-    def get(self, pack: str, period: str, name: str | None) -> None:
+    async def get(self, pack: str, period: str, name: str | None) -> None:
+        await self.look()
         found = self.site.published(pack, period)
         path = self.site.reports / pack / period / f"{name or 'index'}.html"
         if not path.is_file():

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -22,13 +22,13 @@ from cxlib.params.models import Metric, Segment
 from cxlib.periods import Period
 from cxlib.reports import disclosure, places
 from cxlib.reports.context import Context
+from cxlib.reports.sums import Sums
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
-
     from cxlib.data.store import Store
 
 CONTEXT = "context.json"
+Once = TypeVar("Once")  # a frame, or what is fitted to one
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,15 @@ class Inputs:
     context: Context
     frozen: Frozen
     open: Callable[[], Store]
+    sums: Sums = field(init=False, repr=False)
     _store: Store | None = field(default=None, repr=False)
-    _brought: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    _brought: dict[str, Any] = field(default_factory=dict, repr=False)
     _ready: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)  # brought, and not yet asked for
+
+    def __post_init__(self) -> None:
+        from cxlib.data import kept
+
+        self.sums = Sums(self.context, self.store, kept.opened())
 
     def moments(
         self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period], rolling: int = 1
@@ -129,31 +135,23 @@ class Inputs:
         parts = [period.label for period in sorted(periods)] + ([f"rolling {rolling}"] if rolling > 1 else [])
 
         def bring() -> pd.DataFrame:
-            from cxlib.measure import plans
-
             ready = self._ready.pop(self._key("", metric, segments, parts), None)
-            found = self._run(plans.plan, metric, periods, segments, rolling=rolling) if ready is None else ready
+            found = self.sums.moments(metric, segments, periods, rolling) if ready is None else ready
             return disclosure.mask(found, self.context.least(metric))
 
         return self._once("", metric, segments, parts, bring)
 
     def prepare(self, metrics: Sequence[Metric], segments: Sequence[Segment], periods: Sequence[Period]) -> None:
         """Bring the moments of metrics that are sums of the same rows in one query each, for `moments` to take."""
-        from cxlib.measure import plans
-
         parts = [period.label for period in sorted(periods)]
         if self.frozen.published:
             return
         lacking = {self._key("", metric, segments, parts): metric for metric in metrics}
         lacking = {key: metric for key, metric in lacking.items() if self.frozen.read(key) is None}
         keys = {metric.id: key for key, metric in lacking.items()}
-        for family in plans.families(list(lacking.values())) if len(keys) == len(lacking) else ():
-            if len(family) > 1:
-                try:
-                    found = self._run(plans.together, family, periods, segments)
-                except (plans.Undefined, UsageError):
-                    continue  # asked for by itself, each says what it lacks
-                self._ready |= {keys[str(name)]: part.drop(columns="metric") for name, part in found.groupby("metric")}
+        if len(keys) == len(lacking):
+            found = self.sums.together(list(lacking.values()), segments, periods)
+            self._ready |= {keys[name]: frame for name, frame in found.items()}
 
     def overlaps(
         self, metric: Metric, segments: Sequence[Segment], pairs: Sequence[tuple[Period, Period]]
@@ -166,9 +164,7 @@ class Inputs:
         parts = [f"{one.label}-{other.label}" for one, other in pairs]
 
         def bring() -> pd.DataFrame:
-            from cxlib.measure import plans
-
-            found = self._run(plans.overlaps, metric, list(pairs), segments)
+            found = self.sums.overlaps(metric, segments, list(pairs))
             return found.loc[found["clusters"] >= self.context.least(metric)].reset_index(drop=True)
 
         return self._once("overlap", metric, segments, parts, bring)
@@ -181,16 +177,23 @@ class Inputs:
         Undefined
             Where the workspace cannot give them.
         """
-        from cxlib.measure import plans
-
         key = self._key("joint", metric, segments, [period.label for period in periods])
-        return self.once(key, lambda: self._run(plans.joint, metric, periods, segments))
+        return self.once(key, lambda: self.sums.joint(metric, segments, periods))
 
-    def once(self, key: str, bring: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    def prepare_joints(self, metric: Metric, cuts: Sequence[tuple[Segment, ...]], periods: Sequence[Period]) -> None:
+        """Bring the joint sums of a metric by several cuts in one query, for `joint` to take."""
+        labels = [period.label for period in periods]
+        keys = {cut: self._key("joint", metric, cut, labels) for cut in cuts}
+        lacking = [cut for cut, key in keys.items() if key not in self._brought]
+        found = self.sums.joints(metric, lacking, periods)
+        self._brought |= {keys[cut]: frame for cut, frame in found.items()}
+
+    def once(self, key: str, bring: Callable[[], Once]) -> Once:
         """Bring a frame that several answers are made of but once; it is never frozen and not to be changed."""
         if key not in self._brought:
             self._brought[key] = bring()
-        return self._brought[key]
+        found: Once = self._brought[key]
+        return found
 
     def result(
         self, kind: str, metric: Metric, segments: Sequence[Segment], parts: Sequence[str],
@@ -277,19 +280,6 @@ class Inputs:
         digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
         name = f"{metric.id}.{'-'.join(s.id for s in segments) or 'all'}.{self.context.period}.{digest}"
         return f"{name}.{kind}" if kind else name
-
-    def _run(
-        self, plan: Callable[..., ir.Table], metric: Any, what: Sequence[Any], segments: Sequence[Segment],
-        **more: Any,
-    ) -> pd.DataFrame:  # fmt: skip
-        """Run a plan of a metric, or of several, in the store."""
-        store, about = self.store(), self.context
-        return store.run(
-            plan(
-                metric, store.tables, what, timezone=about.workspace.timezone, segments=segments,
-                touchpoints=about.touchpoints, **more,
-            )
-        )  # fmt: skip
 
     def store(self) -> Store:
         """Return the open store; `RunError` in a published run, which holds aggregates only."""

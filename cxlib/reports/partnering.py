@@ -35,7 +35,7 @@ def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments:
             rows, "y", "partner", case_mix=mix, kind=_kind(metric, rows["y"]), metric=metric.id, **bring.how(inputs)
         )
         better = metric.higher_is_better is not False
-        usual = "additive" if len(set(rows["partner"].dropna())) >= _MANY else "none"
+        usual = "additive" if rows["partner"].nunique() >= _MANY else "none"
         matters = metric.change_that_matters
         parts = [
             partners.league(fit, higher_is_better=better, matters=matters, rng=np.random.default_rng(seed)),
@@ -43,7 +43,7 @@ def compared(inputs: Inputs, metric: Metric, by: Segment, months: int, segments:
             partners.spread(fit),
         ]  # fmt: skip
         if intended is not None:
-            parts.append(partners.transfer(rows, "y", intended, "partner", case_mix=mix, **bring.how(inputs)))
+            parts.append(partners.transfer_of(fit, intended))
         return _brief(results.concat(parts)).assign(segment=by.id)
 
     mixed = [segment.model_dump_json() for segment in (by, *segments)]

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cxlib.errors import RunError
+from cxlib.errors import BusyError
 
 MANIFEST = "run.json"
 SUPERSEDED, FAILED = "_superseded", "_failed"
@@ -49,6 +49,11 @@ class Place:
         folder = self.reports / where / self.pack
         names = (f"{self.period}-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
         return next(folder / name for name in names if not (folder / name).exists())
+
+
+def folder_of(root: Path, setting: str) -> Path:
+    """Return the folder of a workspace's reports on this machine, by `reports` in workspace.yml."""
+    return root / ("reports" if "://" in setting else setting)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def catalogue(reports: Path) -> list[Standing]:
 def lock(place: Place) -> Iterator[None]:
     """Hold the only right to run one pack and period; the system frees it when the process ends, however it ends.
 
-    Raises `RunError` where another run holds it.
+    Raises `BusyError` where another run holds it.
     """
     path = place.final.parent / f"{_LOCK}{place.period}"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +98,7 @@ def lock(place: Place) -> Iterator[None]:
         try:
             _lock(handle.fileno())
         except OSError:
-            raise RunError(
+            raise BusyError(
                 f"another run of {place.pack} {place.period} is under way", hint="Wait for it to end, then try again."
             ) from None
         yield
@@ -119,12 +124,21 @@ def recover(place: Place) -> None:
     """
     folder = place.final.parent
     for left in sorted([*folder.glob(f"{_ASIDE}{place.period}-*"), *folder.glob(f"{_BUILDING}{place.period}-*")]):
-        if manifest(left) is None:
+        found = manifest(left)
+        if found is None:
             shutil.rmtree(left, ignore_errors=True)
+        elif found.get("state") == "failed":
+            _move(left, place.laid_aside(FAILED))
         elif place.final.exists():
             _move(left, place.laid_aside(SUPERSEDED))
         else:
             left.rename(place.final)
+
+
+def unpublished(place: Place) -> list[Path]:
+    """Return what runs that were killed had made whole and not put in its place; call it with the lock held."""
+    left = place.final.parent.glob(f"{_BUILDING}{place.period}-*")
+    return sorted(folder for folder in left if (manifest(folder) or {}).get("state") == "published")
 
 
 def publish(place: Place) -> Path | None:

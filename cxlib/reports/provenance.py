@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -65,3 +66,14 @@ def checksums(folder: Path, *, leave_out: Iterable[str] = ()) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     named = ((path.relative_to(folder).as_posix(), path) for path in files)
     return {name: digest(path.read_bytes()) for name, path in named if name not in skipped}
+
+
+def to_disk(folder: Path) -> None:
+    """Wait until all files of a folder are on the disk: no power cut may leave a manifest of files that are empty."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            handle = os.open(path, os.O_RDWR)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from cxlib import params as parameters_of
 from cxlib.errors import CxError, UsageError
+from cxlib.reports import places, remote
+from cxlib.reports.build import KEPT
 from cxlib.reports.execute import kernel_environment
 
 if TYPE_CHECKING:
@@ -53,15 +55,17 @@ def serve(root: Path, port: int = PORT, *, browser: bool = True, say: Callable[[
         Where the port is in use or may not be used.
     """
     params = parameters_of.load(root)
-    reports = root / "reports"
-    reports.mkdir(exist_ok=True)
+    reports = places.folder_of(root, params.workspace.reports)
+    reports.mkdir(parents=True, exist_ok=True)
     check_port(port)
+    mirror = remote.Mirror(remote.of(params.workspace), reports, say)
+    mirror.look()  # while the credentials are still there
     for name in [name for name in os.environ if not _ENVIRONMENT.fullmatch(name)]:
         del os.environ[name]
     os.environ.update(kernel_environment())
     from cxlib.reports.handlers import Site
 
-    app = _application(Site(reports, params.workspace.company), port, browser=browser)
+    app = _application(Site(reports, params.workspace.company, mirror), port, browser=browser)
     say(f"Reports of {params.workspace.company}: http://{HOST}:{port}/ (stop with Ctrl-C)")
     app.start()
 
@@ -141,4 +145,5 @@ def lab(root: Path, *, browser: bool = True, more: Sequence[str] = ()) -> int:
         command.append(f"--LabApp.default_url=/lab/tree/{start.as_posix()}")
     if not browser:
         command.append("--no-browser")
-    return subprocess.run([*command, *more], cwd=root, env=kernel_environment(), check=False).returncode
+    env = kernel_environment(kept=str(root / KEPT))
+    return subprocess.run([*command, *more], cwd=root, env=env, check=False).returncode

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from cxlib import results
@@ -54,7 +55,7 @@ class Studied:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """Rows of the metric: `customer_id`, `period`, `y`, `group` (its level), `since` (its start, or NEVER).
+        """Rows of the metric: `customer_id` (categories), `period`, `y`, `group` (level), `since` (start, or NEVER).
 
         Customers of whom the level is not known are out, and so are groups that cannot be compared: see `compared`.
         Raises `Undefined` for a metric that is not made of rows: a quantile, or what is divided by another table.
@@ -66,8 +67,16 @@ class Studied:
         people = rows[~rows["group"].isin(set(self.starts))].groupby("group")[bring.CUSTOMER].nunique()
         if (people >= self._least).any():
             out |= set(people.index[people < self._least])
-        rows = rows[~rows["group"].isin(out)]
-        return rows.assign(since=rows["group"].map(self.compared).fillna(NEVER))
+        codes, groups = pd.factorize(rows["group"])
+        kept = ~np.isin(codes, np.flatnonzero(groups.isin(list(out))))
+        since = np.array([self.compared.get(group, NEVER) for group in groups], dtype=object)
+        return rows[kept].assign(since=pd.array(since[codes[kept]], dtype="str"))
+
+    @cached_property
+    def touched(self) -> pd.DataFrame:
+        """The rows, `since` missing where they were never touched."""
+        since = self.rows["since"]
+        return self.rows.assign(since=since.where(since != NEVER, None))
 
     @cached_property
     def compared(self) -> dict[str, str]:
@@ -106,7 +115,7 @@ class Studied:
     @property
     def untouched(self) -> list[str]:
         """Groups that were never touched."""
-        return sorted(set(self.rows.loc[self.rows["since"] == NEVER, "group"]))
+        return sorted(self.rows.loc[self.rows["since"] == NEVER, "group"].unique())
 
     @cached_property
     def by_group(self) -> pd.DataFrame:
@@ -140,12 +149,12 @@ class Studied:
     def _left_out(self) -> list[str]:
         """Say which groups are not in the comparison of groups; nothing where groups are not compared."""
         try:
-            rows, used = self._levelled, set(self.rows["group"])
+            known, used = set(self._levelled["group"].unique()), set(self.rows["group"].unique())
         except Undefined:
             return []
-        gone = sorted(set(self.starts) - set(rows["group"]))
+        gone = sorted(set(self.starts) - known)
         told = [f"nothing is known of {', '.join(gone)}: not in the data, or misspelled in the register"] * bool(gone)
-        few = ", ".join(sorted(set(rows["group"]) - used))
+        few = ", ".join(sorted(known - used))
         why = "too few customers or none before the start"
         told += [f"left out of the comparison, {why}: {few}"] * bool(few)
         return told
@@ -173,11 +182,19 @@ class Studied:
                 f"groups of customers cannot be compared in {metric.title}: only its value by period is known"
             )
         cuts = [self.segment] if self.segment else []
-        plan = extracts.rows(
-            metric, self.inputs.store().tables, self.periods, timezone=about.workspace.timezone, segments=cuts,
-            touchpoints=about.touchpoints,
-        )  # fmt: skip
-        found = bring.fetch(self.inputs, plan).dropna(subset="y")
+
+        def bringing() -> pd.DataFrame:
+            plan = extracts.rows(
+                metric, self.inputs.store().tables, self.periods, timezone=about.workspace.timezone, segments=cuts,
+                touchpoints=about.touchpoints,
+            )  # fmt: skip
+            found = bring.fetch(self.inputs, plan).dropna(subset="y")
+            who, ids = pd.factorize(found[bring.CUSTOMER], sort=True)
+            return found.assign(**{bring.CUSTOMER: pd.Categorical.from_codes(who, ids)})
+
+        span = f"{self.periods[0].label} to {self.periods[-1].label}"
+        words = [about.definition_of(metric), *(cut.model_dump_json() for cut in cuts)]
+        found = self.inputs.once("\n".join(["rows", span, *words]), bringing)
         found = found.assign(group=found[self.change.segment] if self.segment else "all")
         found = found[found["group"].notna() & (found["group"] != self._unknown)]
         if found.empty:

@@ -36,8 +36,11 @@ def clearest(changes: pd.DataFrame, metric: str) -> str:
     return str(ordered["against"].iloc[0])
 
 
-def explained(inputs: Inputs, metric: Metric, against: Period, cut: Cut) -> pd.DataFrame:
-    """Return the change of a metric split into mix and rate by one segment, or by two at once; see `Run.explain`."""
+def explained(inputs: Inputs, metric: Metric, against: Period, cut: Cut, others: Sequence[Cut] = ()) -> pd.DataFrame:
+    """Return the change of a metric split into mix and rate by one segment, or by two at once; see `Run.explain`.
+
+    `others` are cuts that are asked for next: their sums come in the same query.
+    """
     context, period = inputs.context, Period.parse(inputs.context.period)
     if metric.kind == "quantile":
         return _unsplit(metric, period)
@@ -46,6 +49,7 @@ def explained(inputs: Inputs, metric: Metric, against: Period, cut: Cut) -> pd.D
         from cxlib.measure import decomposition
         from cxlib.measure.joint import Joint
 
+        inputs.prepare_joints(metric, [cut, *others], [against, period])
         joint = Joint.from_frame(inputs.joint(metric, cut, [against, period]))
         return decomposition.explain(
             metric, joint, against.label, period.label, segment=_named(cut), **_how(context, metric)
@@ -225,6 +229,7 @@ def _joints(
     from cxlib.measure.joint import Joint
     from cxlib.measure.plans import Undefined
 
+    inputs.prepare_joints(metric, _cuts(metric, segments, pairs=pairs), periods)
     known = []
     for segment in segments:
         try:
@@ -232,9 +237,16 @@ def _joints(
         except Undefined:
             continue
         known.append(segment)
-    for cut in combinations(known, 2) if pairs else ():
-        if not isinstance(metric.denominator, Part) or cut[0].on == cut[1].on:  # else levels have no denominator
-            yield _named(cut), Joint.from_frame(inputs.joint(metric, cut, periods))
+    for cut in _cuts(metric, known, pairs=pairs)[len(known) :]:
+        yield _named(cut), Joint.from_frame(inputs.joint(metric, cut, periods))
+
+
+def _cuts(metric: Metric, segments: Sequence[Segment], *, pairs: bool) -> list[Cut]:
+    """Return every segment by itself, and every two of them that leave levels a denominator."""
+    single: list[Cut] = [(segment,) for segment in segments]
+    two = list(combinations(segments, 2)) if pairs else []
+    apart = isinstance(metric.denominator, Part)
+    return [*single, *(cut for cut in two if not apart or cut[0].on == cut[1].on)]
 
 
 def _unsplit(metric: Metric, period: Period) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from cxlib.measure.plans import Undefined
 from cxlib.params.models import Metric, Segment
 from cxlib.reports import bring
 from cxlib.reports.inputs import Inputs
+from cxlib.reports.panel import panel as panel_of
 
 _PER = {"nps": 10.0}  # how many points of a score an effect is told for
 _DAY = pd.Timedelta(days=1)
@@ -21,11 +22,15 @@ _WEEKS = 52.1775 / 12  # of a month
 
 @dataclass(frozen=True)
 class Bought:
-    """Orders up to the end of a period, the last day of these, and what is earned of an amount."""
+    """Orders up to the end of a period, the last day of these, and what is earned of an amount.
+
+    The orders tell customers by numbers, which are places in `ids`, sorted.
+    """
 
     orders: pd.DataFrame
     end: pd.Timestamp
     margin: float
+    ids: pd.Index
 
 
 def lifetime(inputs: Inputs, by: Segment | None, seed: int) -> pd.DataFrame:
@@ -41,17 +46,16 @@ def lifetime(inputs: Inputs, by: Segment | None, seed: int) -> pd.DataFrame:
         purchases = value.fit_bg_nbd(summary["frequency"], summary["recency"], summary["T"])
         spend = value.fit_gamma_gamma(summary["frequency"], summary["monetary_value"])
         season = value.season(bought.orders, *columns[:2], purchases, end=bought.end)
-        here = _staying(inputs, summary.index)
-        named: dict[str, Any] = {
-            "segment": by.id if by else "group",
-            "groups": _groups(inputs, by, summary.index[here]),
-        }
+        people = bought.ids[summary.index]
+        here = _staying(inputs, people)
+        groups = _groups(inputs, by, people[here], summary.index[here])
+        named: dict[str, Any] = {"segment": by.id if by else "group", "groups": groups}
         how: dict[str, Any] = {"discount": worth.discount_rate, "margin": bought.margin, **bring.how(inputs)}
         ahead = value.lifetime_value(
             purchases, spend, summary[here], horizon=worth.horizon_months * _WEEKS, rng=np.random.default_rng(seed),
             **named, **how,
         )  # fmt: skip
-        theirs = bought.orders[bought.orders[bring.CUSTOMER].isin(summary.index[here])]
+        theirs = bought.orders[np.isin(bought.orders[bring.CUSTOMER], summary.index[here])]
         past = value.historic_value(theirs, columns[0], columns[1], columns[2], end=bought.end, **named, **how)
         checked = value.checks(summary, purchases, spend, season=season)
         left = [_without(rows, int((~here).sum())) for rows in (_doubted(ahead.rows, checked), past.rows)]
@@ -62,7 +66,7 @@ def lifetime(inputs: Inputs, by: Segment | None, seed: int) -> pd.DataFrame:
 
 def _staying(inputs: Inputs, customers: pd.Index) -> Any:
     """Say which customers are not known to have left: no subscription of theirs runs any more, where there are any."""
-    return customers.isin(bring.levels(inputs, bring.own(inputs), []).index)
+    return bring.levels(inputs, bring.own(inputs), []).index.get_indexer(customers) >= 0
 
 
 def _doubted(rows: pd.DataFrame, checked: pd.DataFrame) -> pd.DataFrame:
@@ -109,18 +113,19 @@ def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segme
         from cxlib.analysis import value
 
         own = bring.own(inputs)
-        panel = bring.panel(inputs, metric, bring.reach(own, months), segments)
+        panel = panel_of(inputs, metric, bring.reach(own, months), segments)
         if "spend" not in panel:
             raise Undefined("this workspace has no table 'orders'")
         titles = [segment.title for segment in segments]
         leaves = panel["churned"].notna().any()
+        spend = value.fit_link(panel, per=points)
+        leaving = value.fit_churn(panel, segments=titles, per=points) if leaves else None
         total = value.worth(
-            value.fit_link(panel, per=points),
-            value.fit_churn(panel, segments=titles, per=points) if leaves else None,
+            spend, leaving,
             customers=float(_present(inputs)), horizon=len(bring.reach(own, settings.horizon_months)),
             margin=_bought(inputs).margin, metric="worth_of_a_point", confidence=inputs.context.workspace.confidence,
         )  # fmt: skip
-        links = _links(inputs, panel, titles if leaves else None, points)
+        links = _links(inputs, panel, titles, (spend, leaving), points)
         grades = [f"{name} {_grade(one, name)}" for one, name in zip(links, ("spend", "churned"), strict=True)]
         words = total["method"].str.replace("periods", f"{own.kind}s")
         total = total.assign(
@@ -133,22 +138,24 @@ def of_a_point(inputs: Inputs, metric: Metric, months: int, segments: list[Segme
     return inputs.answer("worth_of_a_point", parts, make)
 
 
-def _links(inputs: Inputs, panel: pd.DataFrame, titles: list[str] | None, points: float) -> list[pd.DataFrame]:
-    """Return what a point goes with in spending, and where `titles` are given in leaving, with its checks."""
+def _links(
+    inputs: Inputs, panel: pd.DataFrame, titles: list[str], fits: tuple[Any, Any], points: float
+) -> list[pd.DataFrame]:
+    """Return what a point goes with in spending and, where that is fitted, in leaving, with its checks."""
     from cxlib.analysis import value
 
     control = inputs.context.workspace.worth.negative_control
     known = [control.title] if control is not None and control.title in panel else []
     how: dict[str, Any] = {"negative_control": known, "per": points, **bring.how(inputs)}
-    if titles is None:
+    spend, leaving = fits
+    if leaving is None:
         left = results.frame(
             metric="churned", level="satisfaction", at="1", comparison="relative", against="a point less",
             status=results.UNDEFINED, note="nobody was seen to leave",
         )  # fmt: skip
     else:
-        left = value.link_churn(panel, segments=titles, **how)
-    spent = _graded(value.link(panel, **how), "spend")
-    return [spent, left if titles is None else _graded(left, "churned")]
+        left = _graded(value.link_churn(panel, segments=titles, fitted=leaving, **how), "churned")
+    return [_graded(value.link(panel, fitted=spend, **how), "spend"), left]
 
 
 def _bought(inputs: Inputs) -> Bought:
@@ -158,15 +165,17 @@ def _bought(inputs: Inputs) -> Bought:
         raise Undefined("nothing was bought by the end of this period")
     total = float(orders["amount"].sum())
     margin = float(orders["margin"].sum()) / total if total > 0 else 1.0
-    return Bought(orders, pd.Timestamp(bring.last_day(bring.own(inputs))), margin)
+    who, ids = pd.factorize(orders[bring.CUSTOMER], sort=True)
+    numbered = orders[["ordered_at", "amount"]].assign(**{bring.CUSTOMER: who})
+    return Bought(numbered, pd.Timestamp(bring.last_day(bring.own(inputs))), margin, pd.Index(ids))
 
 
-def _groups(inputs: Inputs, by: Segment | None, customers: pd.Index) -> pd.Series[Any] | None:
-    """Return the level of each customer; None where all are alike."""
+def _groups(inputs: Inputs, by: Segment | None, customers: pd.Index, numbers: pd.Index) -> pd.Series[Any] | None:
+    """Return the level of each customer, by number; None where all are alike."""
     if by is None:
         return None
     found = bring.levels(inputs, bring.own(inputs), [by])[by.title].reindex(customers)
-    return found if len(found.unique()) > 1 else None
+    return found.set_axis(numbers) if len(found.unique()) > 1 else None
 
 
 def _present(inputs: Inputs) -> int:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from cxlib.analysis.effects.choice import BEFORE_AFTER, TITLES
+from cxlib.analysis.effects.choice import AS_THEY_ARE, BEFORE_AFTER, BESIDE, TITLES
 from cxlib.analysis.effects.evidence import GRADES
 from cxlib.params.models import Change, Metric
 from cxlib.periods import Period
@@ -168,9 +168,9 @@ def none_due(frame: pd.DataFrame) -> str:
 
 
 def _designs(frame: pd.DataFrame, key: Key, lead: str) -> list[rows.Row]:
-    """Return the effects of one change and metric, the chosen first and before-and-after last."""
+    """Return the effects of one change and metric, the chosen first and those without a design last."""
     mine = frame[(frame["segment"] == "effect") & (frame["level"] == key[0]) & (frame["metric"] == key[1])]
-    order = {lead: -1, BEFORE_AFTER: 99}
+    order = {lead: -1, AS_THEY_ARE: 98, BEFORE_AFTER: 99}
     return sorted(rows.records(mine), key=lambda row: (order.get(row["at"], 0), row["at"]))
 
 
@@ -229,7 +229,7 @@ def _frame_of(axes: Axes, count: int) -> None:
 
 def title_of(design: str) -> str:
     """Return what people call a design."""
-    return TITLES.get(design, design)
+    return (TITLES | BESIDE).get(design, design)
 
 
 def _told(mine: Sequence[rows.Row], strong: Strong, metric: Metric, form: Format) -> str:

@@ -162,6 +162,7 @@ def _note(frame: pd.DataFrame, key: Key, change: Change, metric: Metric) -> str:
     parts += [f"{note.rstrip('.')}." for _, note in _texts(frame, key, "agreement")]
     grade = grade_of(frame, key)[1]
     parts += [f"Evidence: {grade.rstrip('.')}." if grade else "", *_check_words(frame, key)]
+    parts += [f"{note.rstrip('.')}." for _, note in _texts(frame, key, "sensitivity")]
     parts += [
         f"{capital(title_of(at))}: {note.partition(': ')[2].rstrip('.')}."
         for at, note in _texts(frame, key, "design")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cxlib.show.canvas import Chart, alt_text, html, save
 from cxlib.show.causes import cause_tree
+from cxlib.show.change_balance import balance_chart
 from cxlib.show.change_effects import designs_chart, since_start_chart
 from cxlib.show.compared import importance_compared
 from cxlib.show.control import xmr
@@ -41,12 +42,11 @@ from cxlib.show.waterfall import waterfall
 from cxlib.show.worth import worth_chart
 
 __all__ = [
-    "Chart", "alt_text", "brand_transfer", "by_delay", "cause_tree", "cluster_stability", "designs_chart",
-    "driver_effects", "driver_importance", "duration_chart", "effect_chart", "flows", "hazard_ratios", "headline",
-    "heatmap", "html", "importance_compared", "importance_performance", "interval_bars", "leaving_reasons",
+    "Chart", "alt_text", "balance_chart", "brand_transfer", "by_delay", "cause_tree", "cluster_stability",
+    "designs_chart", "driver_effects", "driver_importance", "duration_chart", "effect_chart", "flows", "hazard_ratios",
+    "headline", "heatmap", "html", "importance_compared", "importance_performance", "interval_bars", "leaving_reasons",
     "link_effect", "over_time", "partner_funnel", "partner_league", "power_chart", "predicted_by_class",
-    "predicted_over_time", "purchases_by_month", "repeat_curve", "retention", "said_and_did", "save",
-    "segment_profile", "segment_sizes", "since_start_chart", "small_multiples", "standing", "stated_against_done",
-    "subgroups_chart", "survival_curves", "value_grid", "waterfall", "who_answered_chart", "worth_by_group",
-    "worth_chart", "xmr",
+    "predicted_over_time", "purchases_by_month", "repeat_curve", "retention", "said_and_did", "save", "segment_profile",
+    "segment_sizes", "since_start_chart", "small_multiples", "standing", "stated_against_done", "subgroups_chart",
+    "survival_curves", "value_grid", "waterfall", "who_answered_chart", "worth_by_group", "worth_chart", "xmr",
 ]  # fmt: skip

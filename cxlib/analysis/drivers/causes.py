@@ -120,11 +120,10 @@ def _check(drivers: Sequence[str], leaves: Mapping[str, str]) -> None:
 
 def _both(before: pd.DataFrame, after: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Put both periods under each other, with a column that says which."""
-    parts = []
-    for place, one in enumerate((before, after)):
-        kept = [name for name in dict.fromkeys(names) if name in one.columns]
-        parts.append(one[kept].astype(object).assign(**{_AFTER: float(place)}))
-    return pd.concat(parts, ignore_index=True)
+    parts = [one[[name for name in dict.fromkeys(names) if name in one.columns]] for one in (before, after)]
+    if not parts[0].dtypes.equals(parts[1].dtypes):
+        parts = [part.astype(object) for part in parts]
+    return pd.concat([part.assign(**{_AFTER: float(place)}) for place, part in enumerate(parts)], ignore_index=True)
 
 
 def _only(given: Any, drivers: Sequence[str]) -> Any:

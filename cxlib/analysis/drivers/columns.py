@@ -74,6 +74,11 @@ class Column:
     @classmethod
     def of(cls, given: pd.Series, name: str, codes: set[float | str]) -> Column:
         """Read a column: a number where all its values are, levels otherwise."""
+        if given.dtype.kind in "iufb" and not codes:
+            number = given.to_numpy(dtype=float, na_value=np.nan)
+            return cls(name, number, None, np.zeros(len(given), bool), _wrong(name, number, given[:0]))
+        if isinstance(given.dtype, pd.StringDtype):
+            return cls._of_texts(given, name, codes)
         blank, texts = np.full(len(given), np.nan), given.astype(object)
         away = texts.map(lambda one: _plain(one) in codes).to_numpy(dtype=bool) if codes else np.zeros(len(given), bool)
         if pd.api.types.infer_dtype(given, skipna=True) in _TIMES:
@@ -84,9 +89,22 @@ class Column:
             if not strange.any() or 2 * strange.sum() < (~np.isnan(number)).sum():
                 return cls(name, number, None, away, _wrong(name, number, texts[strange]))
         levels = texts.where(given.notna(), _NOT_GIVEN).map(str).to_numpy(dtype=object)
-        count = len(set(levels))
-        words = f"driver '{name}' has {count} levels, more than {MOST_LEVELS}: group them"
-        return cls(name, blank, levels, away, [words] if count > MOST_LEVELS else [])
+        return cls(name, blank, levels, away, _too_many(name, len(set(levels))))
+
+    @classmethod
+    def _of_texts(cls, given: pd.Series, name: str, codes: set[float | str]) -> Column:
+        """Read a column of texts, each distinct one once."""
+        place, found = pd.factorize(given)
+        texts = np.array([*found, None], dtype=object)
+        gone = np.array([*(_plain(one) in codes for one in found), False])
+        read = pd.to_numeric(pd.Series(texts).where(~gone, None), errors="coerce")
+        number, away = read.to_numpy(dtype=float, na_value=np.nan)[place], gone[place]
+        strange = np.isnan(number) & (place >= 0) & ~away
+        if not strange.any() or 2 * strange.sum() < (~np.isnan(number)).sum():
+            return cls(name, number, None, away, _wrong(name, number, given[strange]))
+        texts[-1] = _NOT_GIVEN
+        count = len({*found, *([_NOT_GIVEN] if (place < 0).any() else [])})
+        return cls(name, np.full(len(given), np.nan), texts[place], away, _too_many(name, count))
 
     def taken(self, kept: NDArray[np.bool_], weight: Numbers, people: Codes, first: int) -> tuple[Driver, Numbers]:
         """Return the driver with its columns of the rows kept, which begin at place `first` of the matrix."""
@@ -95,8 +113,8 @@ class Column:
             return self._blocks(kept, weight, people, first)
         value = self.values[kept]
         known = ~np.isnan(value) & ~away
-        count, skipped = np.unique(people[known]).size, float(weight[np.isnan(value) & ~away].sum() / total)
-        fault = "" if count >= max(min(FEW_ANSWERS, np.unique(people).size), 1) else f"answered by {count} customers"
+        count, skipped = _distinct(people[known]), float(weight[np.isnan(value) & ~away].sum() / total)
+        fault = "" if count >= max(min(FEW_ANSWERS, _distinct(people)), 1) else f"answered by {count} customers"
         fault = fault or ("" if np.ptp(value[known]) > 0 else "all its answers are equal")
         blank = Driver(self.name, skipped=skipped, inapplicable=float(weight[away].sum() / total), known=count)
         if fault:
@@ -111,9 +129,9 @@ class Column:
         """Return a categorical driver: one column of 0 and 1 for each level but the commonest."""
         assert self.levels is not None
         mine = self.levels[kept]
-        names, code = np.unique(mine.astype(str), return_inverse=True)
-        skipped = float(weight @ (mine == _NOT_GIVEN) / max(weight.sum(), 1e-300))
-        blank = Driver(self.name, known=np.unique(people).size, skipped=skipped)
+        code, names = pd.factorize(mine, sort=True)
+        skipped = float(weight @ (names == _NOT_GIVEN)[code] / max(weight.sum(), 1e-300)) if len(names) else 0.0
+        blank = Driver(self.name, known=_distinct(people), skipped=skipped)
         if len(names) < 2:
             return replace(blank, fault="all its answers are equal"), np.empty((len(mine), 0))
         sizes = np.bincount(code, weights=weight)
@@ -140,6 +158,17 @@ def column_of(given: pd.Series, name: str, column: str, not_applicable: Any = No
     if wrong:
         raise UsageError("; ".join(wrong))
     return np.where(found.away, np.nan, found.values)
+
+
+def _distinct(people: Codes) -> int:
+    """Return how many customers there are among rows numbered by customer."""
+    return int(np.count_nonzero(np.bincount(people)))
+
+
+def _too_many(name: str, count: int) -> list[str]:
+    """Say where a driver has more levels than a category has."""
+    words = f"driver '{name}' has {count} levels, more than {MOST_LEVELS}: group them"
+    return [words] if count > MOST_LEVELS else []
 
 
 def _wrong(name: str, number: Numbers, strange: pd.Series) -> list[str]:

@@ -29,8 +29,8 @@ class Spread:
     mean, cov
         Maximum-likelihood (divided by n).
     moments
-        Shape (customers or groups of them, 1 + k + k k): sums of weight, and of expected values and products about the
-        mean.
+        Shape (customers or groups of them, 1 + k + k (k + 1) / 2): sums of weight, and of expected values and products
+        about the mean, of each pair of columns once.
     gain
         Shape (k + k k, k + k k): how far the estimate moves with its expectation; None where nothing was skipped.
     """
@@ -61,7 +61,7 @@ class Spread:
     def _moved(self, found: Numbers) -> tuple[Numbers, Numbers]:
         """Return means and covariances of draws from their means and products about the whole's mean."""
         size = len(self.mean)
-        mean, products = found[:, :size], found[:, size:].reshape(-1, size, size)
+        mean, products = found[:, :size], found[:, size:][:, _whole(size)]
         if self.gain is not None:
             away = np.concatenate([mean, (products - self.cov).reshape(len(found), -1)], axis=1) @ self.gain.T
             mean, products = away[:, :size], self.cov + away[:, size:].reshape(-1, size, size)
@@ -99,9 +99,9 @@ def spread(made: Design, columns: Codes) -> Spread:
     moments = _by_customer(made, expected - mean, left)
     outer, size = np.outer(scale, scale), len(columns)
     by = np.concatenate([scale, outer.ravel()])
-    moments[:, 1:] *= by
+    moments[:, 1:] *= np.concatenate([scale, outer[np.triu_indices(size)]])
     gain = None if gain is None else gain * by[:, None] / by[None, :]
-    return Spread(middle + scale * mean, cov * outer, moments.reshape(-1, 1 + size + size * size), gain)
+    return Spread(middle + scale * mean, cov * outer, moments, gain)
 
 
 def imputed(made: Design, columns: Codes, found: Spread, times: int, rng: np.random.Generator) -> list[Numbers]:
@@ -137,24 +137,38 @@ def _by_customer(made: Design, away: Numbers, left: tuple[Codes, Numbers] | None
     if made.customers > _GROUPS:
         fixed = np.random.default_rng(_SEED)
         unit = fixed.permutation(made.customers) % _GROUPS
-    found = np.zeros((int(unit.max()) + 1, 1 + size + size * size))
+    one, other = np.triu_indices(size)
+    found = np.zeros((int(unit.max()) + 1, 1 + size + len(one)))
     step = max(1, _AT_ONCE // (4 * size * size))
     for first in range(0, len(away), step):
         rows = slice(first, first + step)
-        products = away[rows, :, None] * away[rows, None, :]
+        table = np.empty((len(away[rows]), found.shape[1]))
+        table[:, 0], table[:, 1 : 1 + size] = 1.0, away[rows]
+        np.multiply(away[rows][:, one], away[rows][:, other], out=table[:, 1 + size :])
         if left is not None:
-            products = products + left[1][left[0][rows]]
-        table = np.column_stack([np.ones(len(products)), away[rows], products.reshape(len(products), -1)])
+            table[:, 1 + size :] += left[1][:, one, other][left[0][rows]]
+        table *= made.weights[rows, None]
         starts = np.flatnonzero(np.r_[True, np.diff(made.whose[rows]) != 0])
-        sums = np.add.reduceat(table * made.weights[rows, None], starts, axis=0)
-        np.add.at(found, unit[made.whose[rows][starts]], sums)
+        sums, group = np.add.reduceat(table, starts, axis=0), unit[made.whose[rows][starts]]
+        order = np.argsort(group, kind="stable")
+        ends = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
+        found[group[order][ends]] += np.add.reduceat(sums[order], ends, axis=0)
     return found
+
+
+def _whole(size: int) -> Codes:
+    """Return where each entry of a symmetric matrix stands among its pairs of columns, shape (size, size)."""
+    place = np.zeros((size, size), dtype=np.int64)
+    place[np.triu_indices(size)] = np.arange(size * (size + 1) // 2)
+    return np.maximum(place, place.T)
 
 
 def _counts(count: int, times: int, rng: np.random.Generator) -> Numbers:
     """Return how often each customer is in each draw, shape (times, count)."""
-    drawn = rng.integers(0, count, (times, count)) + count * np.arange(times)[:, None]
-    return np.bincount(drawn.ravel(), minlength=times * count).reshape(times, count).astype(float)
+    found = np.empty((times, count))
+    for draw in found:  # one at a time: counters that fit into the processor's cache
+        draw[:] = np.bincount(rng.integers(0, count, count), minlength=count)
+    return found
 
 
 @dataclass(frozen=True)

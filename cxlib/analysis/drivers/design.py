@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cxlib.analysis.doors import frame as must_be_frame
 from cxlib.analysis.doors import lacking, tried
 from cxlib.analysis.doors import names as all_of
 from cxlib.analysis.drivers.columns import FEW_ANSWERS, Column, Driver, Given, codes_of
 from cxlib.errors import UsageError
-from cxlib.measure.rows import Codes, Numbers, numbered, weight_of
+from cxlib.measure.rows import Codes, Numbers, names, weight_of
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,13 @@ def design(
             "; ".join(faults), hint="Give the outcome numbers: satisfied 1, not satisfied 0." * bool(fault)
         )
     weight = weight_of(frame[weights].to_numpy() if isinstance(weights, str) else weights, len(frame))
-    given = frame[cluster].to_numpy(dtype=object) if isinstance(cluster, str) else cluster
     kept = ~np.isnan(y) & (weight > 0)
-    names, table, found = _texts(given), y[kept][:, None], {}
-    people = numbered(names, kept)[0]
+    place, table, found = _places(frame[cluster] if isinstance(cluster, str) else cluster, kept), y[kept][:, None], {}
+    people = _people(place, int(np.count_nonzero(kept)))
     for column in sorted(columns, key=lambda one: one.name):
         found[column.name], parts = column.taken(kept, weight[kept], people, table.shape[1])
         table = np.column_stack([table, parts])
-    order, whose = _ordered(table, weight[kept], people, None if names is None else names[kept])
+    order, whose = _ordered(table, weight[kept], people, place)
     separable = _separable(tuple(found[name] for name in drivers), table)
     return Design(
         outcome, separable, table[order], weight[kept][order], whose, int(whose.max()) + 1 if whose.size else 0,
@@ -145,22 +144,37 @@ def _check(frame: pd.DataFrame, outcome: str, drivers: Sequence[str], others: Se
         raise UsageError("; ".join(wrong))
 
 
-def _texts(given: ArrayLike | None) -> NDArray[np.object_] | None:
-    """Return customers as texts, missing ones as they are."""
+def _places(given: Given, kept: NDArray[np.bool_]) -> Codes | None:
+    """Return the place of each kept row's customer among their ids in order as texts; -1 where there is none."""
     if given is None:
         return None
-    found = np.asarray(given, dtype=object).ravel()
-    return np.array([None if one is None or one != one or one is pd.NA else str(one) for one in found], dtype=object)
+    texts = given if isinstance(given, pd.Series) and isinstance(given.dtype, pd.StringDtype) else None
+    if texts is None:
+        plain = names("cluster", given, kept.size)
+        texts = pd.Series([None if one is None or one != one or one is pd.NA else str(one) for one in plain])
+    codes, found = pd.factorize(texts[kept])
+    ids = found.to_numpy(dtype=object).tolist()
+    rank = np.empty(len(ids) + 1, dtype=np.int64)
+    rank[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
+    rank[-1] = -1
+    return rank[codes]
 
 
-def _ordered(values: Numbers, weight: Numbers, people: Codes, names: NDArray[np.object_] | None) -> tuple[Codes, Codes]:
+def _people(place: Codes | None, size: int) -> Codes:
+    """Number the customers of rows; those without one follow, each by itself."""
+    if place is None:
+        return np.arange(size)
+    lost = place < 0
+    return np.where(lost, place.max(initial=-1) + np.cumsum(lost), place)
+
+
+def _ordered(values: Numbers, weight: Numbers, people: Codes, place: Codes | None) -> tuple[Codes, Codes]:
     """Return an order of the rows that is the same whatever order they came in, and the customers numbered in it."""
     keys = [*values.T[::-1], weight]
-    if names is None:
+    if place is None:
         order = np.lexsort(keys)
         return order, np.arange(len(order))
-    codes = np.unique(np.array([f"1{one}" if one is not None else "2" for one in names]), return_inverse=True)[1]
-    order = np.lexsort([*keys, codes])
+    order = np.lexsort([*keys, np.where(place < 0, len(place), place)])
     return order, pd.factorize(people[order])[0].astype(np.int64)
 
 

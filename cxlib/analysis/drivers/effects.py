@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -176,14 +177,13 @@ class _Curve:
         """Return P(y <= k) per row and cut."""
         return expit(self.fitted.cuts - line[:, None])
 
-    def expected(self, line: Numbers) -> Numbers:
-        """Return the expected points, but for a constant."""
-        return -self.chance(line) @ self.steps
-
-    def slope(self, line: Numbers) -> Numbers:
-        """Return the derivative of the expected points by the line."""
-        below = self.chance(line)
-        return (below * (1 - below)) @ self.steps
+    @cached_property
+    def own(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Second derivative of P(y <= k) by cut where the rows are, and first and second of the points by the line."""
+        below = self.chance(self.table @ self.fitted.beta)
+        height = below * (1 - below)
+        bend = height * (1 - 2 * below)
+        return bend, height @ self.steps, bend @ self.steps
 
 
 def _of_driver(
@@ -193,22 +193,19 @@ def _of_driver(
     first, away = mine.start, driver.number and len(driver.columns) > 1
     applies = 1.0 - table[:, first + 1] if away else np.ones(len(table))
     if not jumps:
-        return [(*_slope(first, table @ curve.fitted.beta, curve), applies)]
+        return [(*_slope(first, curve), applies)]
     without = table.copy()
     without[:, mine] = 0.0
     places = range(mine.start, mine.stop) if driver.levels else [first]
     return [(*_jump(place, without, curve), applies) for place in places]
 
 
-def _slope(place: int, line: Numbers, curve: _Curve) -> tuple[Numbers, Any]:
+def _slope(place: int, curve: _Curve) -> tuple[Numbers, Any]:
     """Return the slope of the expected points by one column, and its gradient by slopes and cuts."""
-    beta, below = curve.fitted.beta[place], curve.chance(line)
-    height = below * (1 - below)
-    bend = height * (1 - 2 * below)  # the derivative of the height by the cut
-    flat = height @ curve.steps
+    beta, (bend, flat, bent) = curve.fitted.beta[place], curve.own
 
     def gradient(weight: Numbers) -> Numbers:
-        by_slope = beta * (-(bend @ curve.steps) * weight) @ curve.table
+        by_slope = beta * (-bent * weight) @ curve.table
         by_slope[place] += weight @ flat
         return np.concatenate([by_slope, beta * (weight @ bend) * curve.steps])
 
@@ -219,14 +216,15 @@ def _jump(place: int, without: Numbers, curve: _Curve) -> tuple[Numbers, Any]:
     """Return what going from 0 to 1 in one column does to the expected points, and its gradient."""
     within = without.copy()
     within[:, place] = 1.0
-    before, after = without @ curve.fitted.beta, within @ curve.fitted.beta
+    after, before = (curve.chance(table @ curve.fitted.beta) for table in (within, without))
 
     def gradient(weight: Numbers) -> Numbers:
-        by_slope = (weight * curve.slope(after)) @ within - (weight * curve.slope(before)) @ without
-        heights = [chance * (1 - chance) for chance in (curve.chance(after), curve.chance(before))]
+        heights = [chance * (1 - chance) for chance in (after, before)]
+        slopes = [weight * (height @ curve.steps) for height in heights]
+        by_slope = slopes[0] @ within - slopes[1] @ without
         return np.concatenate([by_slope, -(weight @ (heights[0] - heights[1])) * curve.steps])
 
-    return curve.expected(after) - curve.expected(before), gradient
+    return -after @ curve.steps - -before @ curve.steps, gradient
 
 
 def _pooled(fits: Sequence[_Effect], confidence: float) -> dict[str, Numbers]:

@@ -98,18 +98,21 @@ def ordered_logit(level: Codes, columns: Numbers, weights: Numbers) -> Ordered |
 
     Notes
     -----
-    McCullagh (1980, JRSS B 42:109). The optimiser is statsmodels'; a few Newton steps then bring it to the last digits.
+    McCullagh (1980, JRSS B 42:109). The likelihood has one maximum, and some ten steps of Newton's bring it to the last
+    digits; where they do not get there, statsmodels' optimiser finds them a better start.
     """
     middle, scale = columns.mean(axis=0), columns.std(axis=0)
     table = (columns - middle) / scale
     # A large sample's log-likelihood has a gradient that no optimiser brings below 1e-5: weights that add up to 1.
     model = _Weighted(level, table, weights / weights.sum())
+    start = _plain(model, model.start_params)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        fitted = model.fit(model.start_params, method="bfgs", maxiter=200, disp=0, gtol=1e-7, skip_hessian=True)
-    found = _polished(table, level, weights, _plain(model, fitted.params), 0.0)
+        found = _polished(table, level, weights, start, 0.0)
+        if isinstance(found, str):
+            fitted = model.fit(model.start_params, method="bfgs", maxiter=200, disp=0, gtol=1e-7, skip_hessian=True)
+            found = _polished(table, level, weights, _plain(model, fitted.params), 0.0)
     if isinstance(found, str):
-        start = _plain(model, model.start_params)
         found = _polished(table, level, weights, start, _PRIOR * weights.mean())
     if isinstance(found, str):
         return found

@@ -25,6 +25,9 @@ TITLES = {
     MATCHING: "comparison with customers alike",
     BEFORE_AFTER: "before and after alone",
 }
+# What is shown beside a design and is none by itself: never chosen.
+NEIGHBOURS, AS_THEY_ARE = "neighbours", "as_they_are"
+BESIDE = {NEIGHBOURS: "nearest customers alike", AS_THEY_ARE: "touched against the others as they are"}
 LEAST_CUSTOMERS = 30  # in each group, below which its means are noise
 FEW_TOUCHED, SEVERAL_DONORS, LONG = 3, 5, 12
 LEAST_BEFORE, ENOUGH_BEFORE, LEAST_AFTER = 12, 24, 3

@@ -108,11 +108,11 @@ def _rows(
         begin = np.where(panels.flags(str(treated), frame[str(treated)]) == 1, panels.start_place(axis, start), NEVER)
     units, own = np.arange(y.size) if unit is None else panels.codes_of(frame[unit]), group or unit
     kept = ~np.isnan(y) & (spot >= 0) & (units >= 0)
-    names = np.full(y.size, "") if own is None else frame[own].astype(object).where(frame[own].notna(), None).to_numpy()
-    kept &= ~pd.isna(names)
+    codes, names = (np.zeros(y.size, dtype=np.int64), [""]) if own is None else pd.factorize(frame[own])
+    kept &= codes >= 0
     begin = np.where(begin >= axis.size, 0, begin + 1)
-    rows = pd.DataFrame({"y": y, "time": spot + 1, "start": begin, "unit": units, "group": names})[kept]
-    rows["group"] = rows["group"].map(str)
+    rows = pd.DataFrame({"y": y, "time": spot + 1, "start": begin, "unit": units})[kept]
+    rows["group"] = pd.array(np.array([str(name) for name in names], dtype=object)[codes[kept]], dtype="str")
     return rows.reset_index(drop=True), panels.left_out(int((~kept).sum()), "outcome, time, unit or group")
 
 

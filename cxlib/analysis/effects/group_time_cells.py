@@ -90,21 +90,21 @@ def _contrast(
     """Return place, effect, how it hangs on the parts, rows of the group, lead, and why there is no effect."""
     place, lever = (group, time, bases[-1]), np.zeros((2, *means.mean.shape))
     pool = np.where(others[:, None], means.weight, 0.0)
-    seen = (means.weight[group] > 0) & (pool.sum(axis=0) > 0)
+    total = pool.sum(axis=0)
+    seen = (means.weight[group] > 0) & (total > 0)
     before = [base for base in bases if seen[base]]
     reason = _reason(means, group, (time, *bases), seen, time)
     if reason or not before or bases == (time,):
         return place, np.nan if reason else 0.0, lever.ravel(), float(means.rows[group, time]), 0.0, reason
-    effect = 0.0
-    for when, sign in ((time, 1.0), *((base, -1.0 / len(before)) for base in before)):
-        lever[0, group, when] += sign
-        share = pool[:, when] / pool[:, when].sum()
-        own = np.where(share > 0, means.mean[:, when], 0.0)
-        pooled = float(share @ own)
-        lever[0, :, when] -= sign * share
-        lever[1, :, when] -= sign * share * (own - pooled)
-        effect += sign * (means.mean[group, when] - pooled)
     used = sorted({time, *before})
+    sign = np.array([(when == time) - (when in before) / len(before) for when in used])
+    share = pool[:, used] / total[used]
+    own = np.where(share > 0, means.mean[:, used], 0.0)
+    pooled = (share * own).sum(axis=0)
+    lever[0][:, used] = -sign * share
+    lever[0, group, used] += sign
+    lever[1][:, used] = -sign * share * (own - pooled)
+    effect = float(sign @ (means.mean[group, used] - pooled))
     return place, effect, lever.ravel(), float(means.rows[group, used].sum()), time - float(np.mean(before)), ""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,6 @@ class GroupTime:
 
     Parameters
     ----------
-    frame
-        Result frame: level = g, at = t.
     groups
         Columns group, rows, clusters, share (of the weight): one row per group, never treated last.
     outcome, method
@@ -43,9 +42,10 @@ class GroupTime:
         What was left out.
     gram
         Products of the clusters' parts, shape (2 K T, 2 K T).
+    confidence
+        Of the intervals.
     """
 
-    frame: pd.DataFrame
     groups: pd.DataFrame
     outcome: str
     method: str
@@ -55,6 +55,15 @@ class GroupTime:
     names: tuple[tuple[str, ...], tuple[str, ...]]
     notes: tuple[str, ...]
     gram: Numbers
+    confidence: float
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Result frame: level = g, at = t; made when it is asked for, which placebos never do."""
+        cells, (groups, times) = self.cells, self.names
+        level, at = np.array(groups, dtype=object)[cells.group], np.array(times, dtype=object)[cells.time]
+        reasons = list(cells.reason)
+        return table(self, cells.effect, cells.lever, cells.rows, reasons, self.confidence, level=level, at=at)
 
     @property
     def influence(self) -> Numbers:
@@ -114,7 +123,7 @@ def _satterthwaite(variances: Numbers, left: Numbers) -> Numbers:
 def rows_of_cells(
     rows: Staggered, means: Means, cells: Cells, outcome: str, method: str, confidence: float
 ) -> GroupTime:
-    """Return the fit with its frame."""
+    """Return the fit."""
     starts = zip(rows.starts.tolist(), rows.early.tolist(), strict=True)
     called = tuple(
         "never" if start[0] == NEVER else rows.named.get(start) or rows.axis.name(start[0]) for start in starts
@@ -130,11 +139,7 @@ def rows_of_cells(
         }
     )
     gram = np.asarray((means.parts.T @ means.parts).toarray(), dtype=float)
-    fit = GroupTime(results.empty(), groups, outcome, method, cells, means, rows.labels, names, rows.notes, gram)
-    at = np.array([names[1][t] for t in cells.time], dtype=object)
-    level = np.array([names[0][g] for g in cells.group], dtype=object)
-    frame = table(fit, cells.effect, cells.lever, cells.rows, list(cells.reason), confidence, level=level, at=at)
-    return replace(fit, frame=frame)
+    return GroupTime(groups, outcome, method, cells, means, rows.labels, names, rows.notes, gram, confidence)
 
 
 def table(

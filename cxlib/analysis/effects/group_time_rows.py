@@ -78,30 +78,32 @@ def read(
     weight = weight_of(None if weights is None else doors.numbers(weights, frame[weights]), y.size)
     spot, axis = panels.times(time, frame[time])
     start, early, named = panels.cohorts(first_treated, frame[first_treated], axis)
-    units = np.arange(y.size) if unit is None else panels.codes_of(frame[unit])
     own = cluster or unit
     codes, labels = (np.arange(y.size), np.arange(y.size)) if own is None else pd.factorize(frame[own])
+    units = np.arange(y.size) if unit is None else codes if own == unit else panels.codes_of(frame[unit])
     kept = ~np.isnan(y) & (spot >= 0) & (units >= 0) & (codes >= 0) & (weight > 0)
     notes = panels.left_out(int((~kept).sum()), "outcome, time, unit or weight")
     start = np.where(start >= axis.size + anticipation, NEVER, start)
     always = kept & (start <= anticipation)
     notes += [f"{int(always.sum()):,} rows of groups that had started by the first time left out"] * bool(always.any())
     kept &= ~always
-    pairs, group = np.unique(np.column_stack([start, -early]), axis=0, return_inverse=True)
-    balanced, kept, lost = _panel(units, spot, group.ravel(), kept, axis.size, panel, str(unit))
-    present, group = np.unique(group.ravel()[kept], return_inverse=True)
-    pairs = pairs[present]
-    place, mine = np.unique(codes[kept], return_inverse=True)
-    lost += _unseen(pairs, named)
+    most = int(early.max(initial=0))
+    group, found = pd.factorize(start * (most + 1) + most - early, sort=True)  # by start, those that were earlier last
+    balanced, kept, lost = _panel(units, spot, group, kept, axis.size, panel, str(unit))
+    group, present = pd.factorize(group[kept], sort=True)
+    start, early = np.divmod(found[present], most + 1)
+    early = most - early
+    mine, place = pd.factorize(codes[kept], sort=True)
+    lost += _unseen(start, early, named)
     return Staggered(
-        y[kept], weight[kept], spot[kept], axis, group.ravel(), pairs[:, 0], -pairs[:, 1], named, mine.ravel(),
+        y[kept], weight[kept], spot[kept], axis, group, start, early, named, mine,
         np.asarray(labels)[place], balanced, tuple(notes + lost),
     )  # fmt: skip
 
 
-def _unseen(pairs: Codes, named: dict[tuple[int, int], str]) -> list[str]:
+def _unseen(start: Codes, early: Codes, named: dict[tuple[int, int], str]) -> list[str]:
     """Return the note of groups that started when nobody was seen."""
-    found = [named[int(place), -int(early)] for place, early in pairs if early]
+    found = [named[place, ahead] for place, ahead in zip(start.tolist(), early.tolist(), strict=True) if ahead]
     which = ", ".join(found[:_MOST_NAMED]) + f" and {len(found) - _MOST_NAMED} more" * (len(found) > _MOST_NAMED)
     return [f"nobody is seen at the start of group{'s' * (len(found) != 1)} {which}"] if found else []
 
@@ -176,7 +178,7 @@ def means_of(given: Staggered) -> Means:
     places = np.concatenate([cell, cells + cell])
     size = len(given.labels)
     parts = sparse.csc_array((values, (np.tile(given.cluster, 2), places)), shape=(size, 2 * cells))
-    pairs = np.unique(given.group * max(size, 1) + given.cluster)
+    pairs = pd.unique(given.group * max(size, 1) + given.cluster)
     clusters = np.bincount(pairs // max(size, 1), minlength=groups)
     shape = (groups, times)
     return Means(mean.reshape(shape), weight.reshape(shape), rows.reshape(shape), given.starts, given.early,

@@ -221,7 +221,8 @@ def called(value: float, kind: str) -> str:
 
 def codes_of(column: pd.Series) -> Codes:
     """Number what is in a column from 0; -1 where missing."""
-    return pd.factorize(plain(column))[0].astype(np.int64)
+    numbered = isinstance(column.dtype, pd.CategoricalDtype)  # categories are numbers already
+    return pd.factorize(column if numbered else plain(column))[0].astype(np.int64)
 
 
 def flags(name: str, column: pd.Series) -> Numbers:

@@ -72,9 +72,8 @@ def _score(fit: CoxFit, transform: str, live: np.ndarray) -> tuple[Numbers, Numb
     for part, clock in zip(risk.strata, centre, strict=True):
         sums = risk.sums(part, eta)
         pull += clock[part.when] @ risk.x[part.rows][part.died] - clock[part.step] @ sums.mean
-        if sums.spread is not None:
-            cross += np.tensordot(clock[part.step], sums.spread, axes=1)
-            square += np.tensordot(clock[part.step] ** 2, sums.spread, axes=1)
+        cross += sums.spread(part, clock[part.step])
+        square += sums.spread(part, clock[part.step] ** 2)
     here = np.ix_(live, live)
     plain = np.linalg.pinv(fit.solved.at.information[here], rcond=1e-13, hermitian=True)
     return pull[live], square[here] - cross[here] @ plain @ cross[here]

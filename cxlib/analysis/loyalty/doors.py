@@ -61,11 +61,12 @@ def labels(values: Any, size: int, *, otherwise: str = "group") -> Labels:
         given = given.cat.remove_unused_categories()
         names = [str(name) for name in given.cat.categories]
         return Labels(given.cat.codes.to_numpy(dtype=np.int64), tuple(names), segment)
-    known = given.notna() & ~given.astype(object).map(_blank).astype(bool)
-    codes, unique = pd.factorize(given.astype(object).where(known, None))
-    order = sorted(range(len(unique)), key=lambda place: _rank(unique[place]))
-    place = np.empty(len(unique) + 1, dtype=np.int64)
-    place[order], place[-1] = np.arange(len(unique)), -1
+    codes, found = pd.factorize(given if isinstance(given.dtype, pd.StringDtype) else given.astype(object))
+    unique = np.asarray(found, dtype=object)
+    told = [place for place in range(len(unique)) if not _blank(unique[place])]
+    order = sorted(told, key=lambda place: _rank(unique[place]))
+    place = np.full(len(unique) + 1, -1, dtype=np.int64)
+    place[order] = np.arange(len(order))
     return Labels(place[codes], tuple(_named(unique[at]) for at in order), segment)
 
 

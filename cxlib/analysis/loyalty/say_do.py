@@ -186,14 +186,14 @@ def _answers(
 
 
 def _numbers(frame: pd.DataFrame, columns: Sequence[str], customer: str, others: Sequence[str] = ()) -> pd.DataFrame:
-    """Return columns as doubles beside the column `customer`."""
+    """Return columns as doubles beside the column `customer`, numbered."""
     must_be_frame(frame)
     require(frame, {"customer": customer} | {f"column {name}": name for name in (*others, *columns)})
     found: dict[str, ArrayLike] = dict(numbers_of(frame, columns))
     who = frame[customer]
     if who.isna().any():
         raise UsageError(f"'{customer}' is missing in {int(who.isna().sum())} rows")
-    return pd.DataFrame({**found, "customer": who.to_numpy(dtype=object)})
+    return pd.DataFrame({**found, "customer": pd.factorize(who)[0].astype(np.int64)})
 
 
 def _moments(rows: pd.DataFrame, name: str) -> Moments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,11 +88,11 @@ class Fit:
         """The partners that are not shown: of few customers, and enough others that none can be worked out."""
         return hiding.levels(self.people, self.min_n)
 
-    @property
+    @cached_property
     def people(self) -> dict[str, float]:
         """Each partner's distinct customers."""
         size = int(self.rows.people.max(initial=0)) + 1
-        owner = np.unique(self.rows.code * size + self.rows.people) // size
+        owner = pd.unique(self.rows.code * size + self.rows.people) // size
         count = np.bincount(owner, minlength=len(self.rows.names))
         return {name: float(n) for name, n in zip(self.rows.names, count, strict=True)}
 

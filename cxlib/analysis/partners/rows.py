@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +59,10 @@ def rows_of(
         raise UsageError(f"'{kind}' is no kind of outcome; there are {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
     if {outcome, partner} & set(case_mix):
         raise UsageError("the case mix is what customers bring: neither the outcome nor the partner belongs to it")
-    value, whose = scaled(numbers(outcome, frame[outcome]), outcome, kind), frame[partner].to_numpy(dtype=object)
-    known = ~np.isnan(value) & ~pd.isna(whose)
-    code, names = coded(whose[known])
-    clusters = None if cluster is None else frame[cluster].to_numpy(dtype=object)
-    people, _ = numbered(clusters, known)
+    value = scaled(numbers(outcome, frame[outcome]), outcome, kind)
+    known = ~np.isnan(value) & frame[partner].notna().to_numpy()
+    code, names = coded(frame.loc[known, partner])
+    people, _ = numbered(None if cluster is None else frame[cluster], known)
     design, columns, filled = _design(frame.loc[known, list(case_mix)])
     lost = int((~known).sum())
     note = [f"{lost:,} rows without outcome or partner left out"] * bool(lost) + filled
@@ -75,7 +74,7 @@ def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
     require(must_be_frame(frame), names, hint="Where each row is a customer of its own, say cluster=None.")
 
 
-def coded(values: NDArray[np.object_]) -> tuple[Codes, tuple[str, ...]]:
+def coded(values: pd.Series) -> tuple[Codes, tuple[str, ...]]:
     """Return the place of each value among the distinct texts, sorted, and these texts."""
     codes, found = pd.factorize(values)
     texts = np.array([str(value) for value in found], dtype=object)
@@ -141,11 +140,11 @@ def _numeric(column: pd.Series, missing: NDArray[np.bool_]) -> Numbers:
 
 def _dummies(column: pd.Series) -> Numbers:
     """Return one column for each level but the commonest; missing is a level."""
-    texts = np.array([_MISSING if pd.isna(value) else _text(value) for value in column], dtype=object)
-    levels, code, count = np.unique(texts.astype(str), return_inverse=True, return_counts=True)
-    kept = [place for place in range(len(levels)) if place != int(np.argmax(count))]
+    if column.dtype == object:  # where 1, 1.0 and true are told apart
+        column = pd.Series([None if pd.isna(value) else str(value) for value in column], dtype="str")
+    place, found = pd.factorize(column)
+    texts, code = np.unique(np.array([*map(str, found), _MISSING], dtype=object), return_inverse=True)
+    code = code[place]
+    count = np.bincount(code, minlength=len(texts))
+    kept = [number for number in np.flatnonzero(count) if number != int(np.argmax(count))]
     return (code[:, None] == np.array(kept, dtype=int)[None, :]).astype(float)
-
-
-def _text(value: Hashable) -> str:
-    return str(value)

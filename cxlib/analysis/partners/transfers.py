@@ -68,11 +68,22 @@ def transfer(
         frame, delivered, intended, partner, measure=measure, case_mix=case_mix, cluster=cluster, metric=metric,
         confidence=confidence, min_n=min_n,
     )  # fmt: skip
-    table, goal = shrunk(found), 0.0 if measure == "gap" else 1.0
-    beyond = (table["conf_low"] > goal) | (table["conf_high"] < goal)
-    verdict = np.where(table["status"] != results.OK, "", np.where(beyond, "moved", "not shown"))
-    kind = "difference" if measure == "gap" else "share"
-    return results.conform(table.assign(comparison=kind, against=_name(intended), verdict=verdict))
+    return _against(found, measure, intended)
+
+
+def transfer_of(found: Fit, intended: float) -> pd.DataFrame:
+    """Return the gaps of `transfer` to one intended number, from what was fitted to the delivered already.
+
+    Parameters
+    ----------
+    found
+        Of the delivered: a mean, a share or points.
+    intended
+        What the brand wants there.
+    """
+    rows = replace(found.rows, y=found.rows.y - float(intended))
+    gaps = fit_rows(rows, MEASURES["gap"], found.partner, "mean", confidence=found.confidence, min_n=found.min_n)
+    return _against(gaps, "gap", intended)
 
 
 def transfer_fit(
@@ -103,6 +114,15 @@ def transfer_fit(
         kept = ~np.isnan(got - goal) & frame[partner].notna().to_numpy()
         rows = _as_share(rows, got[kept], goal[kept])
     return fit_rows(rows, metric or MEASURES[measure], partner, "mean", confidence=confidence, min_n=min_n)
+
+
+def _against(found: Fit, measure: str, intended: str | float) -> pd.DataFrame:
+    """Return the rows of `transfer`."""
+    table, goal = shrunk(found), 0.0 if measure == "gap" else 1.0
+    beyond = (table["conf_low"] > goal) | (table["conf_high"] < goal)
+    verdict = np.where(table["status"] != results.OK, "", np.where(beyond, "moved", "not shown"))
+    kind = "difference" if measure == "gap" else "share"
+    return results.conform(table.assign(comparison=kind, against=_name(intended), verdict=verdict))
 
 
 def _as_share(rows: Rows, got: Numbers, goal: Numbers) -> Rows:

@@ -159,11 +159,12 @@ def cluster(
     if k is not None and doors.whole("k", k, 1, 50) > distinct:
         raise UsageError(f"{k} clusters of {distinct} customers that differ: there cannot be so many")
     sizes = [k] if k is not None else [size for size in range(2, most + 1) if size <= distinct]
-    looked = _look(ready, [size for size in sizes if size > 1], METHODS[method], bootstrap, rng)
-    faults = {one.k: one.fault() for one in looked}
-    good = [size for size, fault in faults.items() if not fault]
-    chosen = k if k is not None else max(good, default=1)
-    labels, centres = _labelled(features, ready, chosen, METHODS[method], rng)
+    with models.one_thread():
+        looked = _look(ready, [size for size in sizes if size > 1], METHODS[method], bootstrap, rng)
+        faults = {one.k: one.fault() for one in looked}
+        good = [size for size, fault in faults.items() if not fault]
+        chosen = k if k is not None else max(good, default=1)
+        labels, centres = _labelled(features, ready, chosen, METHODS[method], rng)
     clear = chosen in good
     return ClusterFit(
         labels, chosen, _method(method, ready), clear, CLEAR if clear else NOT_CLEAR, _why(faults, chosen, clear),
@@ -172,30 +173,29 @@ def cluster(
 
 
 def _look(
-    ready: Prepared, sizes: Sequence[int], model: models.Fitter, bootstrap: int, rng: np.random.Generator
+    ready: Prepared, sizes: Sequence[int], method: models.Method, bootstrap: int, rng: np.random.Generator
 ) -> list[_Looked]:
     """Work out for each number of clusters what the rule asks."""
     drawn = np.sort(rng.permutation(len(ready.limited))[:SAMPLE])
-    limited = ready.limited[drawn]
+    fitter, whole = method(ready.limited[drawn]), np.ones(len(drawn))
     smooth = spread_ties(ready.free[drawn], rng)
     found = []
     for k in sizes:
         seed = int(rng.integers(2**31))
-        fit = models.seeded(model, seed)
-        whole = fit(limited, k)
-        labels = whole(limited)
+        fit = models.seeded(fitter, seed)
+        labels = fit(whole, k)
         smallest = np.bincount(labels, minlength=k).min() / len(labels)
-        valley = shallowest(limited, smooth, k, fit, rng)
-        rand = models.resampled(limited, labels, k, fit, bootstrap, rng)
+        valley = shallowest(smooth, k, fit, rng)
+        rand = models.resampled(labels, k, fit, bootstrap, rng)
         found.append(_Looked(k, valley, rand, float(smallest), len(labels), len(sizes)))
     return found
 
 
 def _labelled(
-    features: pd.DataFrame, ready: Prepared, k: int, model: models.Fitter, rng: np.random.Generator
+    features: pd.DataFrame, ready: Prepared, k: int, method: models.Method, rng: np.random.Generator
 ) -> tuple[pd.Series, pd.DataFrame]:
     """Return the segment of every customer, the largest first, and the segments' centres."""
-    found = models.seeded(model, int(rng.integers(2**31)))(ready.limited, k)(ready.limited)
+    found = method(ready.limited)(np.ones(len(ready.limited)), k, int(rng.integers(2**31)))
     sizes, ahead = np.bincount(found, minlength=k), ready.limited.sum(axis=1)
     where = np.array([ahead[found == label].mean() if size else 0.0 for label, size in enumerate(sizes)])
     place = np.empty(k, dtype=np.int64)

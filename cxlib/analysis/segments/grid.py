@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cxlib import results
 from cxlib.analysis import doors, hiding
@@ -15,7 +13,7 @@ from cxlib.errors import UsageError
 from cxlib.measure import formulas
 from cxlib.measure.intervals import check_confidence
 from cxlib.measure.moments import Moments
-from cxlib.measure.rows import Numbers
+from cxlib.measure.rows import Codes, Numbers
 
 BETWEEN = " x "
 NAMES = {2: ("low", "high"), 3: ("low", "middle", "high"), 4: ("low", "lower middle", "upper middle", "high")}
@@ -70,74 +68,69 @@ def grid(
     bins = doors.whole("bins", bins, 2, 10)
     one, ones = _cut(frame[value], value, bins)
     other, others = _cut(frame[loyalty], loyalty, bins)
-    known = np.array([a is not None and b is not None for a, b in zip(one, other, strict=True)], dtype=bool)
+    known = (one >= 0) & (other >= 0)
     if not known.any():
         raise UsageError(f"no customer has both {value} and {loyalty}")
-    cells = np.array([f"{a}{BETWEEN}{b}" for a, b in zip(one, other, strict=True)], dtype=object)[known]
+    named = (one < len(ones)) & (other < len(others))
+    cells = np.where(named, one * len(others) + other, len(ones) * len(others))[known]
     levels = [f"{a}{BETWEEN}{b}" for a in ones for b in others]
     if len({level.count(BETWEEN) for level in levels} - {1}):
         raise UsageError(f"a level of {value} or {loyalty} has '{BETWEEN}' in its name, which stands between two sides")
-    parts = [_people(cells, levels, confidence)]
+    inside = np.bincount(cells, minlength=len(levels))[: len(levels)].astype(float)
+    parts = [_people(inside, len(cells), levels, confidence)]
     summed = worth or (value if pd.api.types.is_numeric_dtype(frame[value].dtype) else "")
+    given = {name: doors.numbers(name, frame[name], infinite_missing=True)[known] for name in (summed, outcome) if name}
     if summed:
-        parts.append(
-            _worth(doors.numbers(summed, frame[summed], infinite_missing=True)[known], cells, levels, confidence)
-        )
+        parts.append(_worth(given[summed], cells, levels, confidence))
     if outcome:
-        parts.append(
-            _outcome(
-                outcome, doors.numbers(outcome, frame[outcome], infinite_missing=True)[known], cells, levels, confidence
-            )
-        )
+        parts.append(_outcome(outcome, given[outcome], cells, levels, confidence))
     rows = results.label(results.concat(parts), segment=f"{value}{BETWEEN}{loyalty}")
-    hidden = hiding.hide(rows, pd.Series(cells).value_counts().to_dict(), min_n)
+    hidden = hiding.hide(rows, dict(zip(levels, inside.tolist(), strict=True)), min_n)
     lost = int((~known).sum())
     note = f"{lost} customers without {value} or {loyalty} are left out" if lost else ""
     return results.conform(hidden.assign(note=hidden["note"].where(hidden["note"] != "", note)))
 
 
-def _cut(column: pd.Series, name: str, bins: int) -> tuple[list[str | None], list[str]]:
-    """Return the part of each row (None where missing) and all parts in order."""
+def _cut(column: pd.Series, name: str, bins: int) -> tuple[Codes, list[str]]:
+    """Return the part of each row, below 0 where missing and beyond the last where it has no name, and all parts."""
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        found = [None if missing else str(level) for level, missing in zip(column, column.isna(), strict=True)]
+        codes, found = pd.factorize(column)
+        texts = [str(level) for level in found]
         ordered = isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered
-        return found, [str(level) for level in column.cat.categories] if ordered else sorted({x for x in found if x})
+        parts = [str(level) for level in column.cat.categories] if ordered else sorted({x for x in texts if x})
+        place = {part: number for number, part in enumerate(parts)}
+        return np.array([*(place.get(text, len(parts)) for text in texts), -1], dtype=np.int64)[codes], parts
     values = doors.numbers(name, column, infinite_missing=True)
-    distinct = np.unique(values[~np.isnan(values)])
+    missing = np.isnan(values)
+    distinct = np.unique(values[~missing])
     if len(distinct) <= bins:
-        return [None if np.isnan(x) else f"{x:g}" for x in values], [f"{x:g}" for x in distinct]
-    edges = np.quantile(values[~np.isnan(values)], np.arange(1, bins) / bins, method="inverted_cdf")
+        return np.where(missing, -1, np.searchsorted(distinct, values)), [f"{x:g}" for x in distinct]
+    edges = np.quantile(values[~missing], np.arange(1, bins) / bins, method="inverted_cdf")
     places = np.searchsorted(edges, values, side="left")
     names = list(NAMES.get(bins, tuple(f"part {number}" for number in range(1, bins + 1))))
-    return [None if np.isnan(x) else names[place] for x, place in zip(values, places, strict=True)], names
+    return np.where(missing, -1, places), names
 
 
-def _people(cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
+def _people(inside: Numbers, size: int, levels: Sequence[str], confidence: float) -> pd.DataFrame:
     """Return the share of customers in each cell."""
-    inside = pd.Series(cells).value_counts().reindex(levels, fill_value=0).to_numpy(dtype=float)
-    found = formulas.share(inside, np.full(len(levels), float(len(cells))), confidence=confidence)
+    found = formulas.share(inside, np.full(len(levels), float(size)), confidence=confidence)
     return results.label(found, metric="people_share", level=levels, comparison="share", note="")
 
 
-def _worth(values: Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
+def _worth(values: Numbers, cells: Codes, levels: Sequence[str], confidence: float) -> pd.DataFrame:
     """Return each cell's share of a sum over customers; those without a number have none to share."""
-    parts = [
-        formulas.ratio(Moments.of(np.where(cells == level, values, values * 0), values), confidence=confidence)
-        for level in levels
-    ]
-    return results.label(results.concat(parts), metric="value_share", level=levels, comparison="share", note="")
+    parts = [Moments.of(np.where(cells == cell, values, values * 0), values) for cell in range(len(levels))]
+    found = formulas.ratio(Moments.stacked(parts), confidence=confidence)
+    return results.label(found, metric="value_share", level=levels, comparison="share", note="")
 
 
-def _outcome(name: str, values: Numbers, cells: NDArray[Any], levels: Sequence[str], confidence: float) -> pd.DataFrame:
+def _outcome(name: str, values: Numbers, cells: Codes, levels: Sequence[str], confidence: float) -> pd.DataFrame:
     """Return the outcome of each cell: a share where it is yes or no, else a mean."""
     yes_or_no = bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
-    parts = []
-    for level in levels:
-        mine = values[(cells == level) & ~np.isnan(values)]
-        found = (
-            formulas.share(mine.sum(), mine.size, confidence=confidence)
-            if yes_or_no
-            else formulas.mean(Moments.of(mine), confidence=confidence)
-        )
-        parts.append(found)
-    return results.label(results.concat(parts), metric=name, level=levels)
+    mine = [values[(cells == cell) & ~np.isnan(values)] for cell in range(len(levels))]
+    found = (
+        formulas.share([part.sum() for part in mine], [part.size for part in mine], confidence=confidence)
+        if yes_or_no
+        else formulas.mean(Moments.stacked([Moments.of(part) for part in mine]), confidence=confidence)
+    )
+    return results.label(found, metric=name, level=levels)

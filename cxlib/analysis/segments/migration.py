@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from cxlib import results
@@ -110,11 +111,11 @@ def _levels(given: pd.Series | pd.DataFrame, name: str) -> pd.Series:
         if given.shape[1] != 1:
             raise UsageError(f"{name} has {given.shape[1]} columns; one names the segment")
         given = given.iloc[:, 0]
-    known = given[given.notna()].astype(str)
+    known = given.dropna().astype(str)
     if known.index.has_duplicates:
         twice = int(known.index.duplicated().sum())
         raise UsageError(f"{name} has {twice} rows of customers who are there already", hint="Give one row a customer.")
-    taken = sorted({NEW, GONE} & set(known))
+    taken = sorted({NEW, GONE} & set(known.unique()))
     if taken:
         raise UsageError(
             f"{name} has a segment called {' and '.join(taken)}, which means who came and who left here",
@@ -143,12 +144,21 @@ def _kind(ids: pd.Index) -> str:
 
 def _counts(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     """Return how many went from each segment (rows, `new` last) to each (columns, `gone` last)."""
-    levels = sorted(set(before) | set(after))
-    both = pd.concat([before.rename("before"), after.rename("after")], axis=1)
-    both["before"], both["after"] = both["before"].fillna(NEW), both["after"].fillna(GONE)
-    found = pd.crosstab(both["before"], both["after"])
-    rows = [*sorted(set(before) | set(after)), *([NEW] if (both["before"] == NEW).any() else [])]
-    return found.reindex(index=rows, columns=[*levels, GONE], fill_value=0)
+    levels, moved = _moved(before, after)
+    rows = [*levels, *([NEW] if moved[-1].any() else [])]
+    return pd.DataFrame(moved[: len(rows)], index=rows, columns=[*levels, GONE])
+
+
+def _moved(before: pd.Series, after: pd.Series) -> tuple[list[str], NDArray[np.int64]]:
+    """Return all segments, and how many went from each (a row) to each (a column); those new and those gone last."""
+    levels = sorted({*before.unique(), *after.unique()})
+    codes = [pd.Categorical(one, categories=levels).codes.astype(np.int64) for one in (before, after)]
+    there, last = after.index.get_indexer(before.index), len(levels)
+    new = np.ones(len(after), dtype=bool)
+    new[there[there >= 0]] = False
+    origin = np.concatenate([codes[0], np.full(int(new.sum()), last)])
+    target = np.concatenate([np.append(codes[1], last)[there], codes[1][new]])
+    return levels, np.bincount(origin * (last + 1) + target, minlength=(last + 1) ** 2).reshape(last + 1, last + 1)
 
 
 def stationarity(
@@ -194,9 +204,10 @@ def stationarity(
 
 def _stayed(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     """Return the square table of moves of those who have a segment at both times."""
-    both = pd.concat([before.rename("before"), after.rename("after")], axis=1, join="inner")
-    levels = sorted(set(both["before"]) | set(both["after"]))
-    return pd.crosstab(both["before"], both["after"]).reindex(index=levels, columns=levels, fill_value=0)
+    levels, moved = _moved(before, after)
+    stayed = pd.DataFrame(moved[:-1, :-1], index=levels, columns=levels)
+    here = (stayed.sum(axis=0) + stayed.sum(axis=1)) > 0
+    return stayed.loc[here, here]
 
 
 def _margins(table: pd.DataFrame) -> list[pd.DataFrame]:

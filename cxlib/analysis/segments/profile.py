@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -105,18 +104,21 @@ def profile(
     """
     check_confidence(confidence)
     names, kept, _ = _labelled(labels)
-    if features.index.has_duplicates or not kept.isin(features.index).all():
-        lost = int((~kept.isin(features.index)).sum())
+    place = features.index.get_indexer(kept) if features.index.is_unique else np.full(len(kept), -1)
+    if (place < 0).any():
         raise UsageError(
-            f"{lost} labelled customers are not among the features, or some are there twice",
+            f"{int((place < 0).sum())} labelled customers are not among the features, or some are there twice",
             hint="Give one row a customer, with the same index as the labels.",
         )
-    values = doors.numbers_of(features.loc[kept], features.columns, infinite_missing=True)
+    values = {
+        name: numbers[place]
+        for name, numbers in doors.numbers_of(features, features.columns, infinite_missing=True).items()
+    }
     size = sizes(labels, segment=segment, confidence=confidence, min_n=min_n)
-    where = names.to_numpy(dtype=object)
-    parts = [_feature(name, numbers, where, confidence) for name, numbers in values.items()]
-    rows = results.concat(parts)
-    rows = hiding.hide(results.label(rows, segment=segment), names.value_counts().to_dict(), min_n)
+    codes, levels = pd.factorize(names, sort=True)
+    rows = results.label(_apart(values, codes, list(levels), confidence), segment=segment)
+    inside = np.bincount(codes, minlength=len(levels)).astype(float)
+    rows = hiding.hide(rows, dict(zip(levels, inside.tolist(), strict=True)), min_n)
     told = described(rows, words)
     ok = size["status"] == results.OK
     size = size.assign(note=[told.get(level, "") if good else note for level, good, note in
@@ -161,27 +163,38 @@ def _labelled(labels: pd.Series) -> tuple[pd.Series, pd.Index, str]:
     return labels[known].astype(str), labels.index[known], note
 
 
-def _feature(name: str, values: Numbers, where: NDArray[Any], confidence: float) -> pd.DataFrame:
-    """Return the rows of one feature: each segment's mean, and how far it lies from the rest."""
-    known = ~np.isnan(values)
-    spread = float(values[known].std(ddof=1)) if known.sum() > 1 else np.nan
-    parts = []
-    for level in sorted(set(where)):
-        mine, others = values[known & (where == level)], values[known & (where != level)]
-        mean = formulas.mean(Moments.of(mine), confidence=confidence)
-        parts.append(results.label(mean, metric=name, level=level))
-        apart = differences.mean_difference(Moments.of(others), Moments.of(mine), confidence=confidence)
-        parts.append(_standardised(apart, spread).assign(metric=name, level=level, against=REST))
-    return results.concat(parts)
+def _apart(
+    values: Mapping[str, Numbers], codes: NDArray[np.int64], levels: Sequence[str], confidence: float
+) -> pd.DataFrame:
+    """Return the rows of all features: of each the segments' means, and how far each lies from the rest."""
+    mine, others, spread = [], [], []
+    for numbers in values.values():
+        known = ~np.isnan(numbers)
+        spread += [float(numbers[known].std(ddof=1)) if known.sum() > 1 else np.nan] * len(levels)
+        for code in range(len(levels)):
+            mine.append(Moments.of(numbers[known & (codes == code)]))
+            others.append(Moments.of(numbers[known & (codes != code)]))
+    if not mine:
+        return results.empty()
+    words = {"metric": np.repeat(list(values), len(levels)), "level": np.tile(levels, len(values))}
+    here = Moments.stacked(mine)
+    means = formulas.mean(here, confidence=confidence).assign(**words)
+    apart = differences.mean_difference(Moments.stacked(others), here, confidence=confidence)
+    apart = _standardised(apart, np.array(spread)).assign(**words, against=REST)
+    pairs = np.arange(2 * len(mine)).reshape(2, -1).T.ravel()  # a mean, and next to it how far it lies from the rest
+    return results.conform(results.concat([means, apart]).iloc[pairs].reset_index(drop=True))
 
 
-def _standardised(found: pd.DataFrame, spread: float) -> pd.DataFrame:
-    """Return a difference in standard deviations, without a p-value."""
-    if not spread > 0:
-        return found.assign(
-            status=results.UNDEFINED, note="all customers are alike, or there is one only", p_value=np.nan
-        )
-    numbers = {name: found[name] / spread for name in ("estimate", "std_error", "conf_low", "conf_high")}
-    note = found["note"].where(found["status"] != results.OK, _DESCRIBES)
-    method = "difference in standard deviations (Welch)"
-    return results.conform(found.assign(**numbers, p_value=np.nan, note=note, method=method))
+def _standardised(found: pd.DataFrame, spread: Numbers) -> pd.DataFrame:
+    """Return differences in standard deviations, without p-values."""
+    varied = spread > 0
+    unit = np.where(varied, spread, 1.0)
+    numbers = {name: found[name] / unit for name in ("estimate", "std_error", "conf_low", "conf_high")}
+    told = found["note"].where(found["status"] != results.OK, _DESCRIBES)
+    return found.assign(
+        **numbers,
+        p_value=np.nan,
+        status=found["status"].where(varied, results.UNDEFINED),
+        note=told.where(varied, "all customers are alike, or there is one only"),
+        method=found["method"].where(~varied, "difference in standard deviations (Welch)"),
+    )

@@ -22,8 +22,7 @@ from scipy import stats
 from cxlib.measure.rows import Numbers
 
 Labels = NDArray[np.int64]
-Assign = Callable[[Numbers], Labels]
-Fit = Callable[[Numbers, int], Assign]  # (rows, clusters) -> what assigns rows to clusters
+Fit = Callable[[Numbers, int], Labels]  # (how often each row counts, clusters) -> the cluster of each row
 
 PARTS, ROUNDS = 5, 3
 DEEP = 0.9  # a valley holds fewer than this share of what the thinner hump holds
@@ -38,28 +37,26 @@ class Valley(NamedTuple):
     p_value: float
 
 
-def shallowest(limited: Numbers, smooth: Numbers, k: int, fit: Fit, rng: np.random.Generator) -> Valley:
+def shallowest(smooth: Numbers, k: int, fit: Fit, rng: np.random.Generator) -> Valley:
     """Return how the two clusters are parted that are parted least.
 
     Parameters
     ----------
-    limited
-        Rows by which clusters are fitted and assigned, shape (rows, features).
     smooth
-        The same rows, without limits and ties, which are laid along lines.
+        Rows without limits and ties, which are laid along lines, shape (rows, features).
     k
         Clusters, at least 2.
     fit
-        Fits clusters to rows.
+        Fits clusters to the same rows, with limits.
     rng
         Draws the parts.
     """
     counts = np.zeros(3)
     for _ in range(ROUNDS):
-        part = rng.permutation(len(limited)) % PARTS
+        part = rng.permutation(len(smooth)) % PARTS
         for held in range(PARTS):
-            names, known = fit(limited[part != held], k)(limited), part != held
-            counts += _hardest(smooth, names, known, k)
+            known = part != held
+            counts += _hardest(smooth, fit(known.astype(float), k), known, k)
     thin, between, thick = counts / ROUNDS
     hump, share = min(thin, thick), DEEP / (1 + DEEP)
     # Averages of counts are rounded to the side of no valley.
@@ -67,44 +64,61 @@ def shallowest(limited: Numbers, smooth: Numbers, k: int, fit: Fit, rng: np.rand
     return Valley(between / hump if hump > 0 else np.inf, p_value)
 
 
+class _Cluster(NamedTuple):
+    """One cluster's known and unknown rows, and of the known ones the mean and the covariance times their number."""
+
+    known: Numbers
+    unknown: Numbers
+    middle: Numbers
+    scatter: Numbers
+
+
 def _hardest(rows: Numbers, names: Labels, known: NDArray[np.bool_], k: int) -> Numbers:
     """Return the counts of the unknown rows for the pair of clusters that the known rows show parted least."""
     worst, counts = -1.0, np.zeros(3)
-    for one, other in combinations(range(k), 2):
-        here = np.isin(names, (one, other))
-        before, held = _counted(rows[here], names[here] == other, known[here])
+    clusters = [_cluster(rows[known & (names == name)], rows[~known & (names == name)]) for name in range(k)]
+    for one, other in combinations(clusters, 2):
+        before, held = _counted(one, other)
         depth = before[1] / before[0] if before[0] > 0 else np.inf
         if depth > worst:
             worst, counts = depth, held
     return counts
 
 
-def _counted(rows: Numbers, second: NDArray[np.bool_], known: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
+def _cluster(known: Numbers, unknown: Numbers) -> _Cluster:
+    """Sum up a cluster; of fewer than two known rows there is nothing to sum up."""
+    size, features = known.shape
+    if size < 2:
+        return _Cluster(known, unknown, np.zeros(features), np.zeros((features, features)))
+    return _Cluster(known, unknown, known.mean(axis=0), np.atleast_2d(np.cov(known.T)) * size)
+
+
+def _counted(one: _Cluster, other: _Cluster) -> tuple[Numbers, Numbers]:
     """Return how many rows lie at the thinner hump, between, and at the other: of the known and of the unknown rows.
 
     The line and the windows are set by the known rows: humps where they are densest near each centre, the window
     between where they are sparsest. Nothing is counted where the centres cannot be told apart.
     """
-    sides = [known & ~second, known & second]
-    if min(side.sum() for side in sides) < 2:
+    if min(len(one.known), len(other.known)) < 2:
         return np.zeros(3), np.zeros(3)
-    along = rows @ _line(rows, sides)
-    ends = [float(np.median(along[side])) for side in sides]
+    line = _line(one, other)
+    sides = [one.known @ line, other.known @ line]
+    ends = [float(np.median(side)) for side in sides]
     if ends[1] <= ends[0]:
         return np.zeros(3), np.zeros(3)
-    # Cells from half a distance below the first centre to half a distance above the second.
-    place = np.floor((along - ends[0]) / (ends[1] - ends[0]) * _CELLS) + _CELLS // 2
-    inside = (place >= 0) & (place < 2 * _CELLS)
-    before, held = (
-        np.convolve(
-            np.bincount(place[inside & which].astype(np.int64), minlength=2 * _CELLS), np.ones(_WIDE), mode="valid"
-        )
-        for which in (known, ~known)
-    )
+    before = _humps(np.concatenate(sides), ends)
+    held = _humps(np.concatenate([one.unknown @ line, other.unknown @ line]), ends)
     first, between, last = _windows(before)
     thin, thick = sorted((first, last), key=lambda start: before[start])
     windows = [thin, between, thick]
     return before[windows], held[windows]
+
+
+def _humps(along: Numbers, ends: list[float]) -> Numbers:
+    """Return how many rows lie in each window, from half a distance below the first centre to half above the second."""
+    place = np.floor((along - ends[0]) / (ends[1] - ends[0]) * _CELLS) + _CELLS // 2
+    inside = place[(place >= 0) & (place < 2 * _CELLS)].astype(np.int64)
+    return np.convolve(np.bincount(inside, minlength=2 * _CELLS), np.ones(_WIDE), mode="valid")
 
 
 def _windows(counts: Numbers) -> tuple[int, int, int]:
@@ -115,10 +129,9 @@ def _windows(counts: Numbers) -> tuple[int, int, int]:
     return first, first + _WIDE + int(np.argmin(counts[first + _WIDE : last - _WIDE + 1])), last
 
 
-def _line(rows: Numbers, sides: list[NDArray[np.bool_]]) -> Numbers:
+def _line(one: _Cluster, other: _Cluster) -> Numbers:
     """Return the direction that tells two clusters apart best, from first to second."""
-    centres = [rows[side].mean(axis=0) for side in sides]
-    within = sum(np.atleast_2d(np.cov(rows[side].T)) * side.sum() for side in sides) / sum(side.sum() for side in sides)
+    within = (one.scatter + other.scatter) / (len(one.known) + len(other.known))
     # A little of the identity: features that do not vary within the clusters leave no inverse.
     ridge = 0.01 * (np.trace(within) / len(within) + 1e-12)
-    return np.linalg.solve(within + ridge * np.eye(len(within)), centres[1] - centres[0])
+    return np.linalg.solve(within + ridge * np.eye(len(within)), other.middle - one.middle)

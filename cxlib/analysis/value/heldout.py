@@ -138,7 +138,7 @@ def tracked(held: HeldOut, fit: BgNbdFit, method: str, confidence: float) -> pd.
     """Return the cumulative purchases of all customers since the split, seen and predicted, and their difference."""
     steps, cells = held.steps, held.portfolio(np.zeros(held.x.size, dtype=np.int64))
     each = cells.purchases(fit.parameters, steps, 0.0)
-    total, error = cells.money[0] @ each, delta([fit], lambda one: cells.money[0] @ cells.purchases(one, steps, 0.0))
+    total, error = cells.money[0] @ each, delta([fit], lambda one: cells.expected(one, steps))
     seen, squares, cross = _seen(held, cells, steps)
     rest = np.maximum(squares - 2 * (cross * each).sum(axis=0) + cells.money[0] @ each**2, 0)
     spread = np.sqrt(np.maximum(squares - seen**2 / held.x.size, 0))

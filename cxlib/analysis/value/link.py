@@ -127,6 +127,7 @@ def link(
     model: str = MULTIPLICATIVE,
     method: str = PREDETERMINED,
     per: float = 1.0,
+    fitted: LinkFit | None = None,
     confidence: float = 0.95,
     min_n: int = 1,
 ) -> pd.DataFrame:
@@ -159,6 +160,8 @@ def link(
         customers and periods; narrower, and wrong then).
     per
         Of how many points effects are told: 10 for a score of -100 to 100, say.
+    fitted
+        What `fit_link` made of the same panel and arguments, where it is at hand: it is not fitted again.
     confidence
         Of the intervals, by t with customers - 1 degrees of freedom.
     min_n
@@ -190,7 +193,8 @@ def link(
     others, held = controls_of(panel, negative_control)
     table = checked(panel, names, list(dict.fromkeys([outcome, *controls, *held])))
     plain = names._replace(second="")
-    fits = [_fit(table, plain, outcome, controls, model, method, 1), _before(table, plain, outcome, controls, model)]
+    first = _fit(table, plain, outcome, controls, model, method, 1) if fitted is None else fitted
+    fits = [first, _before(table, plain, outcome, controls, model)]
     fits += [_fit(table, plain, name, controls, model, method, 1) for name in held]
     found = [effect_rows(fits[0], confidence, both=True), *(effect_rows(fit, confidence) for fit in fits[1:])]
     found += [_lacking(name, names) for name in others if name not in held]

@@ -25,6 +25,7 @@ from cxlib.measure.rows import Numbers
 HAZARD = "complementary log-log"
 _METHOD = f"{HAZARD} by period, clustered by customer"
 _ALIKE = 1e-9  # of the largest: what is left of a column that others make up
+_STEPS, _SETTLED, _LEAST = 100, 1e-8, float(np.finfo(float).eps)  # of scoring, as statsmodels has them
 _EVENTS = 5  # of the outcome per parameter below which a hazard model is not fitted (Vittinghoff and McCulloch 2007)
 
 
@@ -96,6 +97,7 @@ def link_churn(
     past: bool = True,
     negative_control: str | Sequence[str] | None = UNTOUCHED,
     per: float = 1.0,
+    fitted: ChurnFit | None = None,
     confidence: float = 0.95,
     min_n: int = 1,
 ) -> pd.DataFrame:
@@ -118,6 +120,8 @@ def link_churn(
         Columns that satisfaction does not touch: whether there was any in the next period, in the same model.
     per, confidence, min_n
         As in `link`.
+    fitted
+        What `fit_churn` made of the same panel and arguments, where it is at hand.
 
     Returns
     -------
@@ -134,8 +138,8 @@ def link_churn(
     Notes
     -----
     The complementary log-log model by period is the proportional-hazards model for grouped time (Prentice and Gloeckler
-    1978, Biometrics 34:57); period effects are free. Estimated by statsmodels. What is identified: customers alike in
-    segments, controls and earlier answers must not differ in anything else that moves both answer and leaving.
+    1978, Biometrics 34:57); period effects are free. What is identified: customers alike in segments,
+    controls and earlier answers must not differ in anything else that moves both answer and leaving.
     """
     intervals.check_confidence(confidence)
     must_be_frame(panel, "the panel")
@@ -144,7 +148,8 @@ def link_churn(
     )  # fmt: skip
     held = controls_of(panel, negative_control)[1]
     table = _table(panel, names, segments, list(dict.fromkeys([churned, *controls, *held])))
-    parts = [_rows(_fit(table, names, churned, segments, controls, past), confidence, both=True)]
+    first = _fit(table, names, churned, segments, controls, past) if fitted is None else fitted
+    parts = [_rows(first, confidence, both=True)]
     for name in held:
         found = _rows(_fit(table, names, name, segments, controls, past), confidence)
         parts.append(results.label(found, metric=f"any {name}"))
@@ -158,8 +163,7 @@ def _table(panel: pd.DataFrame, names: Names, segments: Sequence[str], numbers: 
     if names.churned not in panel.columns or named(panel, names).churned == "":
         raise UsageError(f"the panel has no column '{names.churned}' that tells who left")
     require(panel, segments, "the panel")
-    labels = panel[[*segments]].astype(object).where(panel[[*segments]].notna(), "unknown").astype(str)
-    coded = panel.assign(**{f"_{name}": pd.factorize(labels[name], sort=True)[0] for name in segments})
+    coded = panel.assign(**{f"_{name}": _coded(panel[name]) for name in segments})
     table = checked(coded, names, [*numbers, *(f"_{name}" for name in segments)])
     if not table[names.churned].dropna().isin([0, 1]).all():
         raise UsageError(f"'{names.churned}' is neither 0 nor 1 throughout")
@@ -168,6 +172,13 @@ def _table(panel: pd.DataFrame, names: Names, segments: Sequence[str], numbers: 
     table.loc[answered.index, "_earlier"] = near.earlier(answered[names.satisfaction].to_numpy())
     table.loc[answered.index, "_first"] = (near.before == 0).astype(float)
     return table
+
+
+def _coded(labels: pd.Series) -> np.ndarray:
+    """Number labels in the order of their names; those that are missing are called `unknown`."""
+    codes, found = pd.factorize(labels)
+    names = np.array([*map(str, found), "unknown"], dtype=object)
+    return np.asarray(pd.factorize(names, sort=True)[0][codes])
 
 
 def _fit(
@@ -213,11 +224,14 @@ def _dummies(codes: np.ndarray, *, every: bool = False) -> Numbers:
 
 
 def _apart(design: Numbers) -> list[int]:
-    """Return satisfaction's column and those of the rest that none of the others makes up (pivoted QR)."""
+    """Return satisfaction's column and those of the rest that none of the others makes up (pivoted QR).
+
+    Pivoting needs no more than the triangle of a plain QR, whose columns are as long and lie at the same angles.
+    """
     from scipy.linalg import qr
 
     scaled = design[:, 1:] / np.maximum(np.abs(design[:, 1:]).max(axis=0), 1e-300)
-    triangle, order = qr(scaled, mode="r", pivoting=True)
+    triangle, order = qr(np.linalg.qr(scaled, mode="r"), mode="r", pivoting=True)
     size = np.abs(np.diag(triangle))
     return [0, *sorted(1 + order[: size.size][size > _ALIKE * size.max()])]
 
@@ -229,30 +243,26 @@ def _why_not(used: Pairs, design: Numbers) -> str:
     events = min(used.y.sum(), (1 - used.y).sum())
     if events < _EVENTS * design.shape[1]:
         return f"{events:.0f} events for {design.shape[1]} parameters; {_EVENTS} each are needed"
-    if np.linalg.matrix_rank(design) < design.shape[1]:
+    if _rank(design) < design.shape[1]:
         return "satisfaction does not vary beyond what is held constant"
     return ""
 
 
+def _rank(design: Numbers) -> int:
+    """Return the rank as numpy finds it, from the triangle: the singular values are the same."""
+    sizes = np.linalg.svd(np.linalg.qr(design, mode="r"), compute_uv=False)
+    return int((sizes > sizes[0] * max(design.shape) * np.finfo(float).eps).sum())
+
+
 def _estimated(outcome: str, satisfaction: str, used: Pairs, design: Numbers) -> ChurnFit:
-    """Fit the model by statsmodels; influences from its scores."""
-    import warnings
-
-    from statsmodels.genmod.families import Binomial
-    from statsmodels.genmod.families.links import CLogLog
-    from statsmodels.genmod.generalized_linear_model import GLM
-    from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
-
-    model = GLM(used.y, design, family=Binomial(CLogLog()))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", (ConvergenceWarning, PerfectSeparationWarning))
-        fit = model.fit()
-    values = np.asarray(fit.params)
-    if not fit.converged or not np.isfinite(values).all():
+    """Fit the model; influences from its scores."""
+    values = _hazard(design, used.y)
+    if values is None:
         nothing, why = np.zeros((0, 3)), "the model did not settle"
         return ChurnFit(outcome, satisfaction, np.nan, np.nan, np.nan, nothing, used.ids, 0, reason=why)
-    lever = np.linalg.inv(-model.hessian(values))
-    theta = model.score_obs(values) @ lever
+    pull, bend = _scores(design @ values, used.y)
+    lever = np.linalg.inv(-(design.T * bend) @ design)
+    theta = (design * pull[:, None]) @ lever
     level, point = design @ values, float(values[0])
     chance, density = (_chance(level + step) for step in (0.0, point)), [_density(level), _density(level + point)]
     now, then = chance
@@ -264,6 +274,39 @@ def _estimated(outcome: str, satisfaction: str, used: Pairs, design: Numbers) ->
     )
     influence = np.column_stack([np.bincount(used.who, column, used.customers) for column in rows.T])
     return ChurnFit(outcome, satisfaction, point, change, rate, np.asarray(influence, dtype=float), used.ids, size)
+
+
+def _hazard(design: Numbers, y: Numbers) -> Numbers | None:
+    """Return the coefficients of the complementary log-log model; None where they do not settle.
+
+    Fisher's scoring from and up to where statsmodels' `GLM` goes (deviance within 1e-8), on orthonormal columns: a
+    small system each step instead of the singular values of all rows.
+    """
+    q, triangle = np.linalg.qr(design)
+    chance = (y + 0.5) / 2
+    level, deviance, at = np.log(-np.log1p(-chance)), np.inf, np.zeros(design.shape[1])
+    with np.errstate(all="ignore"):
+        for _ in range(_STEPS):
+            density = -np.log1p(-chance) * (1 - chance)
+            weight = density**2 / (chance * (1 - chance))
+            target = level + (y - chance) / density
+            if not (np.isfinite(weight).all() and np.isfinite(target).all()):
+                return None
+            at = np.linalg.lstsq((q.T * weight) @ q, q.T @ (weight * target), rcond=None)[0]
+            level = q @ at
+            chance = np.clip(_chance(level), _LEAST, 1 - _LEAST)
+            before, deviance = deviance, float(-2 * np.log(np.where(y > 0, chance, 1 - chance)).sum())
+            if abs(before - deviance) <= _SETTLED:
+                values: Numbers = np.linalg.solve(triangle, at)
+                return values if np.isfinite(values).all() else None
+    return None
+
+
+def _scores(level: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the first and second derivative of each row's log likelihood by its linear predictor."""
+    hazard, chance = np.exp(level), _chance(level)
+    pull = hazard * (y / chance - 1)
+    return pull, pull - y * hazard**2 * (1 - chance) / chance**2
 
 
 def _chance(level: Numbers) -> Numbers:

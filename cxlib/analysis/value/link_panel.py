@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ class Pairs:
     y: Numbers
     answers: Numbers
     second: Numbers
-    ids: NDArray[np.object_]
+    ids: NDArray[Any]
 
     @property
     def customers(self) -> int:
@@ -110,19 +110,29 @@ def checked(panel: pd.DataFrame, names: Names, others: Sequence[str]) -> pd.Data
         raise UsageError(f"an effect of {names.per:g} points is none; `per` lies above 0")
     for name in filter(None, (names.satisfaction, names.second)):
         found[name] = found[name] / names.per
+    who = panel[names.customer]
+    if who.isna().any():
+        raise UsageError(f"'{names.customer}' is missing in {int(who.isna().sum())} rows")
+    counted = pd.api.types.is_integer_dtype(who.dtype)
     out = pd.DataFrame(found)
-    out[names.customer] = panel[names.customer].to_numpy(dtype=object)
+    out[names.customer] = who.to_numpy() if counted else who.to_numpy(dtype=object)
     out["_at"] = ordinals(panel[names.period])
-    if out[names.customer].isna().any():
-        raise UsageError(f"'{names.customer}' is missing in {int(out[names.customer].isna().sum())} rows")
-    twice = out.duplicated([names.customer, "_at"])
-    if twice.any():
+    out["_who"] = pd.factorize(who if counted else who.astype(str), sort=True)[0]
+    key = _key(out["_who"].to_numpy(), out["_at"].to_numpy())
+    order = np.arange(key.size) if (np.diff(key) > 0).all() else np.argsort(key, kind="stable")
+    twice = int((np.diff(key[order]) == 0).sum())
+    if twice:
         raise UsageError(
-            f"{int(twice.sum())} rows repeat a customer and period",
+            f"{twice} rows repeat a customer and period",
             hint="A panel has one row per customer and period: sum or average first.",
         )
-    out["_who"] = pd.factorize(out[names.customer].astype(str), sort=True)[0]
-    return out.sort_values(["_who", "_at"], ignore_index=True)
+    return out.take(order).reset_index(drop=True)
+
+
+def _key(who: Codes, at: Codes) -> Codes:
+    """Return one number for each customer and period, in the order of both."""
+    low, high = (int(at.min()), int(at.max())) if at.size else (0, 0)
+    return who * (high - low + 1) + (at - low)
 
 
 def ordinals(periods: pd.Series) -> NDArray[np.int64]:
@@ -134,13 +144,12 @@ def ordinals(periods: pd.Series) -> NDArray[np.int64]:
         if (found != np.floor(found)).any():
             raise UsageError("periods are labels such as 2026-10 or whole numbers")
         return found.astype(np.int64)
-    names = sorted(set(periods.astype(str)))
-    if not names:
+    codes, found = pd.factorize(periods)
+    known = [Period.parse(str(name)) for name in found]
+    if not known:
         return np.empty(0, dtype=np.int64)
-    known = {name: Period.parse(name) for name in names}
-    every = Period.range(min(known.values()), max(known.values()))
-    place = {period: number for number, period in enumerate(every)}
-    return periods.astype(str).map({name: place[period] for name, period in known.items()}).to_numpy(dtype=np.int64)
+    place = {period: number for number, period in enumerate(Period.range(min(known), max(known)))}
+    return np.array([place[period] for period in known], dtype=np.int64)[codes]
 
 
 def shifted(table: pd.DataFrame, columns: dict[str, str], ahead: int) -> pd.DataFrame:
@@ -167,7 +176,7 @@ def paired(rows: pd.DataFrame, names: Names, outcome: str, controls: Sequence[st
     """Return rows of the table as pairs."""
     x, answers, second = answered(rows, names)
     ids, who = np.unique(rows["_who"].to_numpy(), return_inverse=True)
-    known = rows.drop_duplicates("_who")[names.customer].to_numpy(dtype=object)
+    known = rows.drop_duplicates("_who")[names.customer].to_numpy()
     return Pairs(
         who, np.unique(rows["_at"].to_numpy(), return_inverse=True)[1],
         np.column_stack([x, *(rows[name].to_numpy(dtype=float) for name in controls)]),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from cxlib.analysis.value.door import alike, totals
+from cxlib.analysis.value.door import alike, distinct, totals
 from cxlib.analysis.value.gamma_gamma import spend_terms
-from cxlib.analysis.value.purchases import alive
 from cxlib.analysis.value.rates import Kinds, of_kinds
 from cxlib.measure.rows import Codes, Numbers
 
@@ -59,7 +59,46 @@ class Portfolio:
         With `pairs` the ordered pairs of two purchases; see `rates.of_kinds`.
         """
         found = of_kinds(parameters, self.kinds, ahead, discount, pairs=pairs)[self.kind]
-        return found * alive(parameters, self.x, self.t_x, self.end)[:, None]
+        return found * self.alive(parameters)[:, None]
+
+    def alive(self, parameters: Numbers) -> Numbers:
+        """Return the chance that a customer of each cell is still there, as `purchases.alive`, shape (cells,).
+
+        Logarithms are taken of distinct times and counts only: with the parameters drawn hundreds of times they would
+        be most of the work.
+        """
+        r, alpha, a, b = parameters
+        early, late = np.log(alpha + self._early[0]), np.log(alpha + self.kinds.times)
+        counts = self.kinds.counts
+        odds = np.where(counts > 0, a / np.where(counts > 0, b + counts - 1, 1.0), 0.0)
+        with np.errstate(over="ignore"):
+            gone = np.exp((r + self.x) * (late[self._late] - early[self._early[1]]))
+        return 1 / (1 + odds[self._count] * gone)
+
+    @cached_property
+    def _early(self) -> tuple[Numbers, Codes]:
+        """The distinct times of the last purchase, and which of them each cell has."""
+        return distinct(self.t_x)
+
+    @cached_property
+    def _late(self) -> Codes:
+        """Which of the times observed each cell has."""
+        return self.kinds.of_time[self.kind]
+
+    @cached_property
+    def _count(self) -> Codes:
+        """Which of the repeat counts each cell has."""
+        return self.kinds.of_count[self.kind]
+
+    @cached_property
+    def _runs(self) -> Codes:
+        """Where cells of another group or count begin: they are sorted by both."""
+        return np.flatnonzero(np.diff(self.group, prepend=-1) | np.diff(self._count, prepend=-1))
+
+    def expected(self, parameters: Numbers, ahead: Numbers) -> Numbers:
+        """Return the purchases to expect of all, each times its customer's margin, within each of `ahead`, (t,)."""
+        weight = totals(self.kind, self.money[0] * self.alive(parameters), self.kinds.of_count.size)
+        return np.asarray(weight @ of_kinds(parameters, self.kinds, ahead))
 
     def spend(self, amounts: Numbers) -> tuple[Numbers, Numbers]:
         """Return by cell what a customer's own mean amount is multiplied by, and what is added."""
@@ -68,9 +107,10 @@ class Portfolio:
 
     def totals(self, parameters: Numbers, amounts: Numbers, horizon: float, discount: float) -> Numbers:
         """Return the value to expect of each group, shape (groups,)."""
-        own, all_ = self.spend(amounts)
         ahead = self.purchases(parameters, np.array([horizon]), discount)[:, 0]
-        return self.by_group(ahead * (all_ * self.money[0] + own * self.money[1]))
+        all_money, own_money = (np.add.reduceat(ahead * part, self._runs) for part in self.money[:2])
+        own, all_ = (part[self._count[self._runs]] for part in spend_terms(amounts, self.kinds.counts))
+        return totals(self.group[self._runs], all_ * all_money + own * own_money, int(self.group[-1]) + 1)
 
     def luck(self, parameters: Numbers, amounts: Numbers, horizon: float, discount: float) -> Numbers:
         """Return the variance of each group's value that is left when the parameters are known, shape (groups,).

@@ -87,12 +87,30 @@ def purchases(frame: pd.DataFrame, customer: str, date: str, amount: str | None,
     who, customers = pd.factorize(frame.loc[known, customer], sort=True)
     number = days[known].to_numpy().astype("datetime64[D]").astype(np.int64)
     money = doors.numbers(amount, frame.loc[known, amount]) if amount is not None else np.zeros(number.size)
-    order = np.lexsort((money, number, who))  # by amount too: sums of decimals must not depend on the rows' order
+    order = _order(who, number, money)
     who, number, money = who[order].astype(np.int64), number[order], money[order]
     fresh = np.flatnonzero(np.r_[True, (who[1:] != who[:-1]) | (number[1:] != number[:-1])]) if who.size else who
     total = _sums(money, fresh) if amount is not None else None
     index = pd.Index(customers, name=customer)
     return Purchases(index, who[fresh], number[fresh], total, number_of(last))
+
+
+def _order(who: Codes, number: Codes, money: Numbers) -> Codes:
+    """Return the order by customer and day, and by amount too: sums of decimals must not depend on the rows' order.
+
+    Rows mostly come sorted, and few share a customer and day: only those are compared by amount.
+    """
+    if not who.size:
+        return np.arange(0)
+    low = int(number.min())
+    key = who * (int(number.max()) - low + 1) + (number - low)
+    step = np.diff(key)
+    order = np.arange(key.size) if (step >= 0).all() else np.argsort(key, kind="stable")
+    key = key[order]
+    tied = np.flatnonzero(np.diff(key, prepend=-1) == 0)
+    tied = np.union1d(tied - 1, tied)
+    order[tied] = order[tied][np.lexsort((money[order[tied]], key[tied]))]
+    return order
 
 
 def number_of(day: pd.Timestamp) -> int:
