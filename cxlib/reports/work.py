@@ -42,8 +42,13 @@ def carry_out(step: Step, say: Say) -> Any:
     """Do one step; return a `Done` for a notebook, the manifest for the rest."""
     if step.name:
         return _notebook(step, say)
+    before = dict(os.environ)
     from cxlib.reports.assemble import assemble
 
+    # Importing sets variables (scikit-learn does). A kernel that is given them too is another than those before it, and
+    # cannot be forked.
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
     return assemble(step.build)
 
 
