@@ -52,6 +52,10 @@ class Build:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     started: float = field(default_factory=time.perf_counter)
 
+    def begin(self) -> None:
+        """Count its time from now: of many reports most wait for their turn."""
+        self.started_at, self.started = datetime.now(UTC).replace(microsecond=0), time.perf_counter()
+
     @property
     def about(self) -> str:
         """What the report is about, for its titles: the period, or the experiment."""

@@ -76,14 +76,15 @@ class Job:
                 if not found:
                     return self._stands(standing)
                 self._why = f"{', '.join(found)} changed"
-            self.make_folders()
+            self._begin_build()
         except BaseException:
             self.take_back()
             raise
         return None
 
-    def make_folders(self) -> None:
-        """Make the folders that notebooks write to."""
+    def _begin_build(self) -> None:
+        """Begin the build: make the folders that notebooks write to."""
+        self.build.begin()
         for name in ("figures", "inputs", "results"):
             (self.build.folder / name).mkdir(parents=True, exist_ok=True)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cxlib import params as parameters_of
-from cxlib.errors import RunError, UsageError, did_you_mean
+from cxlib.errors import BusyError, RunError, UsageError, did_you_mean
 from cxlib.reports import places, remote
 from cxlib.reports.build import Build
 from cxlib.reports.crew import processors
 from cxlib.reports.inputs import CONTEXT
 from cxlib.reports.jobs import Job, Progress, RunOutcome, carry_out
 from cxlib.reports.runner import at_work, builds
+
+_AGAIN = ".building-again-"  # of the names of folders
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,24 @@ def rebuilt(
     """
     reports = places.folder_of(root, parameters_of.load(root).workspace.reports)
     reports.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-again-", dir=reports) as folder:
+    _clear(reports)
+    with tempfile.TemporaryDirectory(prefix=_AGAIN, dir=reports) as folder, _held(Path(folder)):
         made = [_Again(build_of(root, one, Path(folder) / str(n)), one) for n, one in enumerate(asked)]
         with at_work(jobs or processors(), timeout, "") as hands:
             outcomes = {outcome.folder: outcome for outcome in carry_out(iter(made), hands, progress)}
         yield [outcomes[job.build.folder] for job in made]
+
+
+def _held(folder: Path) -> AbstractContextManager[None]:
+    """Hold a folder of rebuilds for as long as it is in use."""
+    return places.lock(places.Place(folder.parent, folder.name, "again"))
+
+
+def _clear(reports: Path) -> None:
+    """Remove the rebuilds that killed processes left."""
+    for left in reports.glob(f"{_AGAIN}*"):
+        with suppress(BusyError, OSError), _held(left):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def build_of(root: Path, asked: Asked, folder: Path | None = None) -> Build:
@@ -104,7 +119,7 @@ class _Again(Job):
 
     def begin(self) -> RunOutcome | None:
         """Make the folders, and lay the definitions of then where notebooks look first."""
-        self.make_folders()
+        self._begin_build()
         if self._asked.defined_then:
             for name in self.build.notebooks:
                 then = self._asked.standing.folder / "inputs" / name / CONTEXT
