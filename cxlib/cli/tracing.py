@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -27,8 +28,12 @@ def verify(pack: str, names: tuple[str, ...], jobs: int | None, timeout: float) 
     from cxlib.reports.verifying import verify as verified
 
     wrong = []
-    with terminal.ended_by_sigterm(), terminal.progress(max(len(names), 2)) as progress:
-        for found in verified(root, pack, names, jobs=jobs, timeout=timeout * 60, progress=progress):
+    with (
+        terminal.ended_by_sigterm(),
+        terminal.progress(max(len(names), 2)) as progress,
+        closing(verified(root, pack, names, jobs=jobs, timeout=timeout * 60, progress=progress)) as reports,
+    ):
+        for found in reports:
             equal = f"{found.numbers:,} numbers and {found.figures} figures equal"
             click.echo(f"{pack} {found.period}: {'; '.join(found.differences) if found.differences else equal}")
             if found.since:

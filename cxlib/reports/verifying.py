@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ class Verified:
 def verify(
     root: Path, pack: str, names: Sequence[str] = (), *, jobs: int | None = None, timeout: float | None = None,
     progress: Progress,
-) -> Iterator[Verified]:  # fmt: skip
+) -> Generator[Verified, None, None]:  # fmt: skip
     """Make published reports once more, each in the snapshot and with the parameters that it was made with.
 
     Parameters
