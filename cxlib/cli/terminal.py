@@ -103,6 +103,8 @@ def progress(reports: int = 1) -> Iterator[Progress]:
 
 def _line(_period: str, name: str, done: int, cells: int, state: str) -> None:
     """Tell one step of a notebook as a line of a log."""
+    if not name:  # of one report the command itself tells what became of it
+        return
     words = f"cell {done} of {cells}" if state == "running" else state
     _log(f"{name}: {words}" if done else f"{name}: started")
 

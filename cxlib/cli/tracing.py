@@ -25,12 +25,13 @@ def verify(pack: str, names: tuple[str, ...], jobs: int | None, timeout: float) 
     Without a PERIOD all that stand. Nothing that is published is touched.
     """
     root = terminal.workspace()
+    from cxlib.reports.rebuilding import published
     from cxlib.reports.verifying import verify as verified
 
     wrong = []
     with (
         terminal.ended_by_sigterm(),
-        terminal.progress(max(len(names), 2)) as progress,
+        terminal.progress(len(published(root, pack, names))) as progress,
         closing(verified(root, pack, names, jobs=jobs, timeout=timeout * 60, progress=progress)) as reports,
     ):
         for found in reports:

@@ -81,7 +81,10 @@ def rebuilt(
     with tempfile.TemporaryDirectory(prefix=_AGAIN, dir=reports) as folder, _held(Path(folder)):
         made = [_Again(build_of(root, one, Path(folder) / str(n)), one) for n, one in enumerate(asked)]
         with at_work(jobs or processors(), timeout, "") as hands:
-            outcomes = {outcome.folder: outcome for outcome in carry_out(iter(made), hands, progress)}
+            outcomes = {}
+            for outcome in carry_out(iter(made), hands, progress):
+                outcomes[outcome.folder] = outcome
+                progress(outcome.period, "", 0, 0, "made once more")
         yield [outcomes[job.build.folder] for job in made]
 
 
