@@ -375,7 +375,7 @@ def job(command: str, venv: Path, extra: list) -> list:
     pytest, ruff = [*run_module, "pytest"], [*run_module, "ruff"]
     return {
         "report": [[cx, "demo"], [cx, "run", "monthly", *extra]],
-        "test": [[*pytest, "-n", "auto", *extra]],
+        "test": [[*pytest, "-n", "auto", "--dist", "worksteal", *extra]],
         "check": [[*ruff, "format", "--check"], [*ruff, "check"], [*run_module, "mypy"], [cx, "check"]],
         "lab": [[cx, "lab", *extra]],
         "serve": [[cx, "serve", *extra]],
