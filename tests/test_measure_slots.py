@@ -59,10 +59,9 @@ def filled(store: Store, made: Any, asked: Any, build: Callable[..., Any]) -> pd
     return found
 
 
-def same(store: Store, made: Any, asked: Any, build: Callable[..., Any]) -> None:
-    pd.testing.assert_frame_equal(
-        filled(store, made, asked, build), store.run(build(asked, slots=None)), check_exact=True
-    )
+def brought(store: Store, made: Any, asked: Any, build: Callable[..., Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what the text of other periods brings, and what a plan of the periods themselves does."""
+    return filled(store, made, asked, build), store.run(build(asked, slots=None))
 
 
 @pytest.mark.parametrize("name", sorted(COMPANY.metrics))
@@ -75,19 +74,27 @@ def test_a_text_serves_other_periods(name: str, store: Store) -> None:
         def build(periods: Any, *, cut: Any = (segment,), **more: Any) -> Any:
             return plans.plan(metric, store.tables, periods, segments=cut, **REST, **more)
 
+        def whole(periods: Any, **more: Any) -> Any:
+            return build(periods, cut=(), **more)
+
         try:
             build(asked)
+            found, wanted = brought(store, made, asked, build)
         except plans.Undefined:
-            same(store, made, asked, lambda periods, **more: build(periods, cut=(), **more))
-            continue
-        same(store, made, asked, build)
+            found, wanted = brought(store, made, asked, whole)
+        assert found.equals(wanted)
 
 
 @pytest.mark.parametrize("name", ["nps", "churn_rate", "complaint_rate", "touchpoint_volume", "survey_response_time"])
 def test_windows_are_filled_too(name: str, store: Store) -> None:
     metric: Metric = COMPANY.metrics[name]
     rolled = {"rolling": 3} | REST
-    same(store, *SHAPES[1], lambda periods, **more: plans.plan(metric, store.tables, periods, **rolled, **more))
+
+    def build(periods: Any, **more: Any) -> Any:
+        return plans.plan(metric, store.tables, periods, **rolled, **more)
+
+    found, wanted = brought(store, *SHAPES[1], build)
+    assert found.equals(wanted)
 
 
 @pytest.mark.parametrize("name", ["nps", "churn_rate", "complaint_rate", "touchpoint_volume"])
@@ -95,18 +102,31 @@ def test_products_are_filled_too(name: str, store: Store) -> None:
     metric, cut = COMPANY.metrics[name], [COMPANY.segments["region"]]
     made, asked = (periods[:2] for periods in SHAPES[1])
     pairs = [[(one, other), (one, third)] for one, other, third in SHAPES[1]]
-    same(store, made, asked, lambda what, **more: plans.joint(metric, store.tables, what, segments=cut, **REST, **more))
-    same(store, *pairs, lambda what, **more: plans.overlaps(metric, store.tables, what, segments=cut, **REST, **more))
+
+    def products(what: Any, **more: Any) -> Any:
+        return plans.joint(metric, store.tables, what, segments=cut, **REST, **more)
+
+    def shared(what: Any, **more: Any) -> Any:
+        return plans.overlaps(metric, store.tables, what, segments=cut, **REST, **more)
+
+    for first, other, build in ((made, asked, products), (*pairs, shared)):
+        found, wanted = brought(store, first, other, build)
+        assert found.equals(wanted)
 
 
 def test_several_metrics_and_cuts_are_filled_too(store: Store) -> None:
     family = [COMPANY.metrics[name] for name in ("digital_share", "touchpoint_volume")]
     cuts = [(COMPANY.segments["region"],), (COMPANY.segments["region"], COMPANY.segments["plan"])]
-    same(store, *SHAPES[1], lambda what, **more: plans.together(family, store.tables, what, **REST, **more))
-    same(
-        store, *SHAPES[1],
-        lambda what, **more: plans.joints(COMPANY.metrics["nps"], store.tables, what, segments=cuts, **REST, **more),
-    )  # fmt: skip
+
+    def together(what: Any, **more: Any) -> Any:
+        return plans.together(family, store.tables, what, **REST, **more)
+
+    def joints(what: Any, **more: Any) -> Any:
+        return plans.joints(COMPANY.metrics["nps"], store.tables, what, segments=cuts, **REST, **more)
+
+    for build in (together, joints):
+        found, wanted = brought(store, *SHAPES[1], build)
+        assert found.equals(wanted)
 
 
 @given(st.sampled_from(KINDS), st.dates(), st.integers(-40, 0), st.integers(0, 40))

@@ -171,7 +171,7 @@ class Crew:
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="worker")
 
     def submit(self, step: Step, say: Say) -> Future[Any]:
-        """Have a step done by the next worker that is free; a step whose worker died is given to another once."""
+        """Have a step done by the next worker that is free; `LostError` where it died."""
         return self._threads.submit(self._one, step, say)
 
     def _one(self, step: Step, say: Say) -> Any:

@@ -58,7 +58,6 @@ def execute(
     folder: Path,
     on_cell: OnCell,
     *,
-    timeout: int | None = None,
     workspace: Path | None = None,
     kept: str = "",
 ) -> Executed:
@@ -76,8 +75,6 @@ def execute(
         Working directory of the kernel.
     on_cell
         Told after every cell.
-    timeout
-        Seconds a cell may take; None for no limit.
     workspace
         The workspace that the notebook opens; None for the one around `folder`, which a linked `reports/` is not in.
     kept
@@ -95,7 +92,7 @@ def execute(
         papermill.execute_notebook(
             _named(copy.deepcopy(notebook)), None, parameters=dict(parameters), engine_name=_ENGINE,
             kernel_name=_kernel(), progress_bar=False, log_output=False, held=held, folder=str(folder), on_cell=on_cell,
-            execution_timeout=timeout, env=kernel_environment(workspace, kept),
+            env=kernel_environment(workspace, kept),
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".strip(": ")
@@ -198,7 +195,7 @@ def _engine() -> type:
         @classmethod
         def execute_managed_notebook(
             cls, nb_man: Any, kernel_name: str, *, held: dict[str, Any], folder: str, on_cell: OnCell,
-            env: dict[str, str], **options: Any
+            env: dict[str, str], **_: Any
         ) -> None:  # fmt: skip
             held["notebook"] = nb_man.nb
             _report_cells(nb_man, on_cell)
@@ -206,7 +203,7 @@ def _engine() -> type:
                 client = PapermillNotebookClient(
                     nb_man,
                     kernel_name=kernel_name,
-                    timeout=options.get("execution_timeout"),
+                    timeout=None,  # of a cell; the time of a whole notebook is its owner's to watch
                     startup_timeout=_START,
                     shutdown_kernel="immediate",  # a graceful stop takes a second; nothing is left to be saved
                     resources={"metadata": {"path": folder}},
