@@ -9,6 +9,7 @@ from typing import Any
 _NAMES = {
     "open_run": "cxlib.reports.record:open_run",
     "Run": "cxlib.reports.record:Run",
+    "explore": "cxlib.reports.exploring:explore",
     "Period": "cxlib.periods:Period",
     "find_workspace": "cxlib.params:find_workspace",
     "load_params": "cxlib.params:load",

@@ -6,24 +6,32 @@ bounds of successive periods meet, so every moment lies in exactly one period of
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
 from cxlib.errors import UsageError, did_you_mean
 
+if TYPE_CHECKING:
+    from babel import Locale
+
 KINDS = ("month", "quarter", "week")
 FIRST_YEAR, LAST_YEAR = 1900, 2999
 
-# Spelled out: strftime and calendar follow the machine's locale, and a report may not.
+# English, spelled out: strftime and calendar follow the machine's locale, and a report may not. The rest is CLDR's.
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
+_locale = "en"  # of the titles of periods in this process
 _PATTERN = re.compile(r"([0-9]{4})-(?:([0-9]{2})|Q([0-9])|W([0-9]{2}))")
 _FORMS = "write a month as 2026-10, a quarter as 2026-Q3, an ISO week as 2026-W40"
 _DAY = timedelta(days=1)
+_FIRST_NOT_DRAWN = 0x530  # Latin, Greek and Cyrillic come before
+_MARKS = str.maketrans("", "", "\u200e\u200f")  # of direction
 
 
 @dataclass(frozen=True, order=True)
@@ -156,11 +164,18 @@ class Period:
 
     @property
     def title(self) -> str:
-        """For people: `October 2026`, `Q3 2026`, `week 40 of 2026`."""
+        """For people: `October 2026` or what `name_months` asked for, `Q3 2026`, `week 40 of 2026`."""
         year, _, number = self.label.partition("-")
         if self.kind == "week":
             return f"week {int(number[1:])} of {year}"
-        return f"{number} {year}" if self.kind == "quarter" else f"{_MONTHS[self.first_day.month - 1]} {year}"
+        return f"{number} {year}" if self.kind == "quarter" else month_title(self.first_day, _locale)
+
+    @property
+    def short(self) -> str:
+        """For axes: the month in three letters or what `name_months` asked for, else its number: `Oct`, `Q3`, `W40`."""
+        if self.kind != "month":
+            return self.label.partition("-")[2]
+        return _abbreviated(self.first_day.month, _locale)
 
     @property
     def next_day(self) -> date:
@@ -208,6 +223,63 @@ class Period:
         """Return the labels of the months that it touches: partitions of the store, oldest first."""
         first, last = (day.replace(day=1) for day in (self.first_day, self.next_day - _DAY))
         return [str(month) for month in Period.range(Period(first, "month"), Period(last, "month"))]
+
+
+def name_months(locale: str) -> None:
+    """Write the titles of this process' months as a locale does: `octubre de 2026`."""
+    global _locale
+    _locale = locale
+
+
+def month_title(day: date, locale: str) -> str:
+    """Return the month of a day: `October 2026`, `octubre de 2026`."""
+    return _named(day.replace(day=1), locale, whole=False) or f"{_MONTHS[day.month - 1]} {day.year}"
+
+
+def day_title(day: date, locale: str) -> str:
+    """Return a day: `31 October 2026`, `31 de octubre de 2026`."""
+    return _named(day, locale, whole=True) or f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+@functools.cache
+def known_locale(locale: str) -> Locale | None:
+    """Return what CLDR knows of a locale, written as `pt-BR` or `pt_BR`; None where it knows none."""
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        return Locale.parse(locale.replace("-", "_"))
+    except (UnknownLocaleError, ValueError, TypeError):
+        return None
+
+
+@functools.cache
+def _abbreviated(month: int, locale: str) -> str:
+    """Return a month in a few letters, as a number where charts lack the letters."""
+    known = None if locale == "en" else known_locale(locale)
+    if known is None or known.language == "en":
+        return _MONTHS[month - 1][:3]
+    told = str(known.months["stand-alone"]["abbreviated"][month]).rstrip(".")
+    return str(month) if _undrawn(told) else told
+
+
+def _undrawn(words: str) -> bool:
+    return any(letter.isalpha() and ord(letter) >= _FIRST_NOT_DRAWN for letter in words)
+
+
+@functools.cache
+def _named(day: date, locale: str, *, whole: bool) -> str:
+    """Return a day or its month as CLDR has it, in digits where charts lack the letters; '' for the house's English."""
+    if locale.replace("_", "-") in ("en", "en-GB"):
+        return ""
+    known = known_locale(locale)
+    if known is None:
+        return ""
+    from babel.dates import format_date, format_skeleton
+
+    told = format_date(day, "long", locale=known) if whole else format_skeleton("yMMMM", day, locale=known)
+    if _undrawn(told):
+        told = format_skeleton("yMd" if whole else "yM", day, locale=known)
+    return str(told).translate(_MARKS)
 
 
 def _check_kind(kind: str) -> None:

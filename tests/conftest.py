@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import hypothesis
-import numpy as np
-import pytest
-
+# One thread for linear algebra in each worker of pytest, as kernels have it, said before anything imports NumPy: on a
+# busy machine, threads that wait for each other made k-means alone take a hundred times as long.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("CX_CHROMIUM", "none")  # a PDF takes seconds; its own tests ask for it
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib; kernels started by a test inherit it
+
+import hypothesis  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "Ünï cödé dir"  # workspaces of tests lie where a path with spaces and accents must work
 
-# The same examples on every run and machine, and no deadline: a busy machine is not a failure. More with
-# HYPOTHESIS_PROFILE=thorough.
-hypothesis.settings.register_profile("default", deadline=None, derandomize=True, max_examples=40)
+# The same examples on every run and machine, and no deadline: a busy machine is not a failure. These being the same,
+# 25 find what a change broke about as well as 40; new ones are looked for with HYPOTHESIS_PROFILE=thorough.
+hypothesis.settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs deaf to Ctrl-C and children inherit it: tests that send it would wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than processors for every four: some always wait for a process that they have started."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors + processors // 4
 
 
 def _shared(kind: str, name: str) -> Path:
@@ -79,6 +93,70 @@ def demo_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         os.chdir(before)
     assert result.exit_code == 0, result.output
     return root
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Any]:
+    """A template of warm kernels for all tests of a worker that ask for it: each run would start one of its own."""
+    from cxlib.reports import kernels
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(kernels.VARIABLE, "")  # and what it was comes back: who wants the template says so
+        found = kernels._started()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def crew(template: Any) -> Iterator[Any]:
+    """Worker processes for all runs of a worker of pytest that ask for them: each run would start its own."""
+    from cxlib.reports.crew import Crew
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CX_KERNELS", template.address or "off")
+        found = Crew(2)
+        for worker in found._workers:
+            worker._started()
+    yield found
+    found.close()
+
+
+@contextlib.contextmanager
+def _warmed(template: Any, crew: Any) -> Iterator[None]:
+    from cxlib.reports import runner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CX_KERNELS", template.address or "off")
+        patch.setattr(runner, "Crew", lambda jobs, timeout: Borrowed(crew))
+        yield
+
+
+@pytest.fixture
+def warm(template: Any, crew: Any) -> Iterator[None]:
+    """Runs in this process take shared workers; their kernels and those of child processes a shared template.
+
+    To start them is four fifths of what a run of a toy pack takes. That every run starts and ends its own is what the
+    tests of crews, kernels and unattended runs look at.
+    """
+    with _warmed(template, crew):
+        yield
+
+
+@pytest.fixture(scope="module")
+def warm_module(template: Any, crew: Any) -> Iterator[None]:
+    """The same for all of a module, and for its fixtures."""
+    with _warmed(template, crew):
+        yield
+
+
+class Borrowed:
+    """Hands that are not let go."""
+
+    def __init__(self, crew: Any) -> None:
+        self.jobs, self.submit = crew.jobs, crew.submit
+
+    def close(self) -> None:
+        """Leave them to the next."""
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from intake_workspace import Toy
 
 from cxlib.data import tables
 from cxlib.data.compact import compact
+from cxlib.data.erasing import erase
 from cxlib.data.ledger import LEDGER, Batch, Ledger, TableVersion
 from cxlib.errors import CxError
 
@@ -106,7 +107,14 @@ def compact_it(root: Path) -> list[str]:
     return compact(root, "data/store", retention_days=15, now=NOW, keep={ids[0]}).lines()
 
 
-DEEDS = {"ingest": ingest_it, "compact": compact_it}
+def erase_it(root: Path) -> list[str]:
+    """Erase a customer; return where something is left."""
+    done = erase(root, Toy(root).params, ["c1"], now=NOW)
+    assert done.proof is not None
+    return [*done.proof.left, *map(str, (root / "data" / "erasing").glob("*"))]
+
+
+DEEDS = {"ingest": ingest_it, "compact": compact_it, "erase": erase_it}
 
 
 def look(root: Path) -> dict[str, Any]:

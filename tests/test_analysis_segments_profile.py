@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from cxlib import results
-from cxlib.analysis import segments
+from cxlib.analysis import hiding, segments
 from cxlib.errors import UsageError
 
 WORDS = {"orders": ("buys seldom", "buys often"), "amount": ("small baskets", "large baskets")}
@@ -45,9 +45,7 @@ class TestSizes:
         found = segments.sizes(pd.Series(["A"] * 30 + ["B"] * 20 + ["C"] * 9), min_n=10)
         assert found["status"].tolist() == ["ok", "suppressed", "suppressed"]  # C is 59 - 30 - 20: B goes with it
         assert found["estimate"].notna().tolist() == found["n"].notna().tolist() == [True, False, False]
-        assert found["note"].tolist()[1:] == [
-            "hidden so that a smaller level cannot be worked out", "fewer answers than may be shown",
-        ]  # fmt: skip
+        assert found["note"].tolist()[1:] == [hiding.NOTE] * 2
         pair = segments.sizes(pd.Series(["A"] * 30 + ["B"] * 6 + ["C"] * 6), min_n=10)
         assert pair["status"].tolist() == ["ok", "suppressed", "suppressed"]
         few = segments.sizes(pd.Series(["A"] * 30 + ["B"] * 20 + ["C"] * 2 + ["D"] * 3), min_n=10)

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,13 @@ def modules(root: Path) -> Iterator[tuple[Path, str, ast.Module]]:
     for path in sorted((root / "cxlib").rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        yield path, name, ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        yield path, name, parsed(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
+def parsed(text: str, name: str) -> ast.Module:
+    """Return the tree of a module, parsed once for all rules."""
+    return ast.parse(text, filename=name)
 
 
 def room(name: str) -> str:

@@ -74,6 +74,7 @@ def test_faults_are_listed_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in done.output
 
 
+@pytest.mark.usefixtures("warm")
 def test_run_and_snapshots(tmp_path: Path) -> None:
     root = toy.workspace(tmp_path)
     assert "No snapshot yet" in cx("-w", str(root), "snapshots").output
@@ -102,6 +103,7 @@ def test_run_and_snapshots(tmp_path: Path) -> None:
         assert (refused.exit_code, said in refused.output) == (code, True), refused.output
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_report_about_an_experiment_stands_under_its_name(tmp_path: Path) -> None:
     root = toy.with_snapshot(toy.with_trial(toy.workspace(tmp_path)))
     assert (
@@ -132,6 +134,7 @@ def test_a_report_about_an_experiment_stands_under_its_name(tmp_path: Path) -> N
     assert "because the definitions (experiments/gate) changed" in again
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_failed_run_ends_with_its_code(tmp_path: Path) -> None:
     root = toy.with_snapshot(toy.workspace(tmp_path, first="1 / 0"))
     done = whole("run", "toy", cwd=root)

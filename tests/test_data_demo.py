@@ -23,6 +23,7 @@ from demo_reference import CHUNKS, KEYS, sums_of
 from scipy import optimize, stats
 
 from cxlib import contract, params
+from cxlib.analysis import voice
 from cxlib.data import demo
 from cxlib.data.demo import TRUTHS, calendar, comments
 from cxlib.data.demo.truths import LANGUAGES, PLANS, REGIONS
@@ -392,10 +393,14 @@ def _escape(text: str) -> str:
 
 def test_comments_carry_what_a_publisher_must_catch(company: demo.Company, frames: dict[str, pd.DataFrame]) -> None:
     text = frames["responses"]["comment"].dropna().reset_index(drop=True)
-    personal = company.themes.to_pandas()["personal"].dropna().astype(bool).reset_index(drop=True)
+    themes = company.themes.to_pandas().loc[frames["responses"]["comment"].notna().to_numpy()].reset_index(drop=True)
+    personal, planted = themes["personal"].astype(bool), themes["planted"].dropna()
     assert_share(personal, TRUTHS.comments.personal)
-    found = text.str.contains(r"@example\.com|\+44 7700|\(202\) 555|4111 1111")
-    assert (found == personal).all()
+    assert personal[personal].index.equals(planted.index)
+    assert all(value in text[place] for place, value in planted.items())
+    assert not [
+        value for value, clean in zip(planted, voice.redact_series(text[personal]), strict=True) if value in clean
+    ]
     assert_share(text.str.contains("<", regex=False), TRUTHS.comments.markup)
     assert_share(text.str.startswith(("=", "+", "@")), TRUTHS.comments.formula)
 

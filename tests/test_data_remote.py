@@ -30,6 +30,7 @@ from cxlib.cli import main
 from cxlib.contract import TABLES
 from cxlib.data import cache, places, remote, tables
 from cxlib.data.compact import compact
+from cxlib.data.erasing import erase
 from cxlib.data.ledger import Ledger, writer_lock
 from cxlib.errors import CxError, StoreError
 from tests.conftest import ROOT
@@ -583,3 +584,49 @@ def test_the_command_line_prints_no_traceback(tmp_path, monkeypatch):
     assert (done.returncode, done.stdout) == (5, "")
     assert "it cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_people_are_erased_at_a_url_and_from_copies_on_every_machine(tmp_path, monkeypatch):
+    here, there = Far(tmp_path / "here"), Far(tmp_path / "there")
+    for far in (here, there):
+        far.put("customers", CUSTOMERS.replace("c2,", "C000002,"))
+    for lines in LINES.values():
+        here.put("orders", HEAD + lines.replace("c2,", "C000002,")).ingest(now=FIRST)
+    monkeypatch.setenv("CX_CACHE", str(tmp_path / "other cache"))
+    assert there.rows("orders", "order_id", "customer_id", as_of="0001") == [("o1", "c1"), ("o2", "C000002")]
+    monkeypatch.setenv("CX_CACHE", str(tmp_path / "cache"))
+    done = erase(here.root, here.params, ["C000002"], now=FIRST)
+    assert done.proof is not None
+    assert (done.rows, done.snapshots, done.proof.left) == ({"customers": 1, "orders": 2}, 3, {})
+    assert [len(here.rows("orders", as_of=one.id)) for one in Ledger.read(here.store)] == [1, 2, 2]
+    assert here.rows("customers", "customer_id", as_of="0001") == [("c1",)]
+    assert sum("C000002" in str(path.read_bytes()) for path in (tmp_path / "cache").rglob("*.parquet")) == 0
+    assert sum("C000002" in str(path.read_bytes()) for path in (tmp_path / "other cache").rglob("*.parquet")) > 0
+    monkeypatch.setenv("CX_CACHE", str(tmp_path / "other cache"))
+    again = erase(there.root, there.params, ["C000002"], now=FIRST)  # the same on the other machine clears its copies
+    assert again.again
+    assert sum("C000002" in str(path.read_bytes()) for path in (tmp_path / "other cache").rglob("*.parquet")) == 0
+    refused = there.put("orders", f"{HEAD}o9,C000002,2026-01-09,1\n").ingest(now=FIRST).refusals
+    assert [(one.table, one.reason) for one in refused] == [("customers", "erased"), ("orders", "erased")]
+    names = here.store.list("erasures")
+    assert len(names) == 2
+    assert len(here.store.list("erased")) == 2
+
+
+def test_an_ingest_that_began_before_an_erasing_at_a_url_is_too_late(tmp_path, monkeypatch):
+    far = Far(tmp_path).put("customers", CUSTOMERS).put("orders", HEAD + LINES[1])
+    far.ingest(now=FIRST)
+    far.put("orders", HEAD + LINES[2])
+    real = Ledger.commit
+
+    def late(*given: Any, **more: Any) -> Any:
+        snapshots = Ledger.read(far.store)
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "commit", real)
+            Ledger.rewrite(far.store, {snapshots[-1].id: snapshots[-1].tables}, "people were erased", now=FIRST)
+        return real(*given, **more)
+
+    monkeypatch.setattr(Ledger, "commit", late)
+    with pytest.raises(StoreError, match="another process has written"):
+        far.ingest(now=FIRST)
+    assert len(Ledger.read(far.store)) == 1

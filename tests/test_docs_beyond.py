@@ -75,6 +75,7 @@ class Machine:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.usefixtures("warm")
 def test_the_page_can_be_walked_through(tmp_path: Path) -> None:
     port = free_port()
     stands_for = {"monthly": "quick", "demo": "answers", "10.0.0.1": "127.0.0.1", "8786": str(port), "2024": "2026"}

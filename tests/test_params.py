@@ -246,7 +246,7 @@ params/workspace.yml:2: timezone: 'Europe/Madird' is not a timezone; did you mea
 params/workspace.yml:3: currency: 'euro' is not a currency: write its three capital letters, as in EUR
 params/workspace.yml:4: confidence: '1.5' is out of range: it must be less than 1
 params/workspace.yml:5: min_n: 'ten' is not a whole number
-params/workspace.yml:6: companny: no such key; the keys here are company, store, reports, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, worth, ends_recorded_since, retention_days, settled_after_months; did you mean 'company'?
+params/workspace.yml:6: companny: no such key; the keys here are company, store, reports, timezone, currency, locale, confidence, min_n, period, attributes, checks, limits, repeated_responses, weighting, worth, ends_recorded_since, retention_days, retention, consent, serving, settled_after_months; did you mean 'company'?
 params/workspace.yml:9: attributes.shoe: 'texts' is none of text, timestamp, date, integer, number, money, boolean; did you mean 'text'?
 params/workspace.yml:10: period: 'day' is none of month, quarter, week
 params/workspace.yml:11: checks: 'yes' stands where 'key: value' lines are wanted
@@ -279,6 +279,23 @@ class TestBroken:
         lines = SAID.splitlines()
         assert str(caught.value).splitlines() == [f"{len(lines)} faults in params/:", *(f"  {line}" for line in lines)]
         assert caught.value.exit_code == 3
+
+    @pytest.mark.parametrize(
+        ("locale", "advice"),
+        [("esp", "did you mean 'es'?"), ("pt-BRR", "did you mean 'pt_BR'?"), ("?", "write one as")],
+    )
+    def test_a_locale_is_one_of_cldr(self, tmp_path, locale, advice):
+        (fault,) = params.check(
+            write(
+                tmp_path,
+                GOOD | {"workspace.yml": f"company: Acme\nattributes: {{age_band: text}}\nlocale: '{locale}'\n"},
+            )
+        )
+        assert fault.key == "locale"
+        assert advice in fault.message
+        assert not params.check(
+            write(tmp_path, GOOD | {"workspace.yml": "company: A\nattributes: {age_band: text}\nlocale: pt-BR\n"})
+        )
 
     def test_a_fault_has_its_parts(self, tmp_path):
         (fault,) = params.check(write(tmp_path, GOOD | {"metrics/nps.yml": metric(kind="npps")}))

@@ -213,7 +213,7 @@ def test_what_the_data_cannot_tell_is_said(cats: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def published(cats: Path) -> RunOutcome:
+def published(cats: Path, warm_module: None) -> RunOutcome:
     """The published readout; its last period is told by the exposures, for there are no other events."""
     return run_pack(cats, "readout", experiment="gate")
 
@@ -247,9 +247,9 @@ def test_what_the_page_shows_is_kept_without_players_and_replayed(
 
 
 def test_the_catalogue_and_the_server_have_it_under_its_name(published: RunOutcome, cats: Path) -> None:
-    from cxlib.reports import catalogue
+    from cxlib.reports import catalogue, places
 
-    home = catalogue.home(published.folder.parent.parent, "Tactile")
+    home = catalogue.home(places.catalogue(published.folder.parent.parent), "Tactile")
     assert 'href="/reports/readout/gate/index.html"' in home
     assert "Gate at level 40" in home
     assert "Do not ship gate 40: Back after 7 days got worse." in home

@@ -41,6 +41,7 @@ def numbers(root: Path) -> dict[str, pd.DataFrame]:
     return {one.period: pd.read_parquet(one.folder / "results.parquet") for one in places.catalogue(root / "reports")}
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_range_is_made_then_left_alone_then_made_where_it_changed(tmp_path: Path) -> None:
     root = quick.workspace(tmp_path / "w", MONTHS)
     done = backfill(root, "--from", "2026-08", "--jobs", "2")

@@ -85,6 +85,7 @@ def numbers(root: Path) -> dict[str, pd.DataFrame]:
 
 @POSIX
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm")
 def test_a_worker_is_killed_and_the_numbers_are_those_of_one_machine(tmp_path: Path) -> None:
     near = quick.workspace(tmp_path / "near", MONTHS)
     far = shutil.copytree(near, tmp_path / "far")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import nbformat
 import pandas as pd
+import pytest
 
 from cxlib.reports import boxes, page
+from tests.conftest import ROOT
 from tests.show_frames import METRICS
 
 SHELL = page.Shell("Toy & Söhne", "Toy report", "October 2026")
@@ -28,6 +30,84 @@ def test_papermills_notes_stay_out_of_the_page() -> None:
     body = page.notebook_body(book)
     assert "Title" in body
     assert "Exception" not in body
+
+
+def shown(html: str, *tags: str) -> dict:
+    """Return a code cell whose output is some HTML."""
+    output = nbformat.v4.new_output("display_data", {"text/html": html})
+    return nbformat.v4.new_code_cell("", outputs=[output], metadata={"tags": list(tags)})
+
+
+def test_what_was_found_opens_the_page() -> None:
+    picture = '<img alt="Long words" src="data:," data-finding="It rose &amp; rose">'
+    chart = f"<figure>{picture}<figcaption>x</figcaption></figure>"
+    table = "<figure><figcaption>Nothing &lt;else&gt; moved</figcaption><table></table></figure>"
+    cells = [nbformat.v4.new_markdown_cell("# Title\n\nThe question?"), shown(table, "finding"), shown(chart, "lead")]
+    book = nbformat.v4.new_notebook(cells=[*cells, shown(table, "finding"), shown("<p>no title</p>", "finding")])
+    assert page.findings(book) == ["It rose & rose.", "Nothing <else> moved."]
+    body = page.notebook_body(book)
+    lead = '<p class="lead">It rose &amp; rose.</p><ul class="findings"><li>Nothing &lt;else&gt; moved.</li></ul>'
+    assert body.index("</h1>") < body.index(lead) < body.index("The question?")
+    assert "data-finding" not in body
+    assert page.findings(nbformat.v4.new_notebook(cells=[cells[0], shown(chart)])) == []
+
+
+@pytest.mark.parametrize("folder", ["monthly", "experiments"])
+def test_every_notebook_of_a_pack_names_what_opens_its_page(folder: str) -> None:
+    for path in sorted((ROOT / "notebooks" / folder).glob("*.ipynb")):
+        book = nbformat.read(path, 4)
+        tagged = [cell for cell in book.cells if page.LEAD in cell.metadata.get("tags", ())]
+        assert [cell.cell_type for cell in tagged] == ["code"], path.name
+        told = [cell for cell in book.cells if page.METHOD in cell.metadata.get("tags", ())]
+        assert {cell.cell_type for cell in told} <= {"markdown"}, path.name
+
+
+def test_method_is_folded_beneath_its_heading() -> None:
+    prose = "## What moved it\n\nThe change in **two parts**.\n\n- mix\n- rate"
+    method = nbformat.v4.new_markdown_cell(prose, metadata={"tags": ["method"]})
+    body = page.notebook_body(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# T"), method]))
+    heading, fold, told, end = (
+        body.index(part)
+        for part in ("<h2>What moved it", '<details class="method">', "<strong>two parts", "</details>")
+    )
+    assert heading < fold < told < body.index("<li>rate</li>") < end
+    assert method.source == prose
+
+
+def test_a_page_leads_to_those_beside_it() -> None:
+    pages = {"index.html": "Overview", "a.html": "A & B", "c.html": "C"}
+    shell = page.Shell("Toy", "Pack", "October 2026", pages, "Snapshot 1")
+    first, middle = (page.page("T", "<h1>T</h1>", shell, current=name) for name in ("index.html", "a.html"))
+    assert '<a rel="next" href="a.html">A &amp; B →</a>' in first
+    assert 'rel="prev"' not in first
+    assert '<a rel="prev" href="index.html">← Overview</a> <a rel="next" href="c.html">C →</a>' in middle
+    assert "<nav" not in page.page("T", "", page.Shell("Toy", "", ""))
+
+
+def test_only_the_server_links_what_may_not_stand() -> None:
+    published = page.page("T", "", SHELL)
+    assert 'href="/' not in published
+    served = page.with_explore(
+        published, "/explore/p/2026-10/a", older=page.Link("/reports/p/2026-09/a.html", "September")
+    )
+    assert '<a href="/explore/p/2026-10/a">Explore this page</a>' in served
+    assert '<a rel="prev" href="/reports/p/2026-09/a.html">← September</a>' in served
+    assert '<a rel="next"' not in served
+
+
+def test_every_printed_sheet_says_where_its_numbers_come_from() -> None:
+    shell = page.Shell('A"}</style><b>', "Pack", "October 2026", provenance="Snapshot 1")
+    printed = page._printed(shell)
+    assert "Pack · October 2026 · Snapshot 1" in printed
+    assert not set('<>"') & set(printed.partition('"')[2].rpartition('"')[0])
+
+
+def test_pages_that_belong_to_no_report_share_the_shell() -> None:
+    html = page.plain("Sign in", "<p>x</p>", "Toy & Söhne", forms=True)
+    assert "<h1>Sign in</h1>" in html
+    assert "form-action 'self'" in html
+    assert "form-action 'none'" in page.plain("No", "", "Toy")
+    assert html.count("<h1>") == page.plain("T", "<h1>T</h1>", "Toy").count("<h1>") == 1
 
 
 def test_an_app_opens_with_our_style_and_the_way_back() -> None:

@@ -94,6 +94,20 @@ def test_what_the_workspace_cannot_give_is_undefined_with_a_reason(at_demo: Path
     assert (frame["note"] != "").all()
 
 
+def test_the_packs_metrics_by_its_segments_are_one_family(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    found = run.by_segments(["region", "touchpoint"], compare="previous")
+    alone = run.measure("nps", by="region")
+    mine = found[(found["metric"] == "nps") & (found["segment"] == "region") & (found["comparison"] == "level")]
+    pd.testing.assert_frame_equal(mine.reset_index(drop=True), alone)
+    judged = found[(found["comparison"] == "difference") & (found["status"] == results.OK)]
+    assert set(judged["segment"]) == {"region", "touchpoint"}
+    assert (judged["p_adjusted"] >= judged["p_value"]).all()
+    undefined = found[found["status"] == results.UNDEFINED]
+    assert set(undefined["comparison"]) == {"level"}  # one row each
+    assert not undefined.duplicated(["metric", "segment"]).any()
+
+
 def test_names_are_checked(at_demo: Path) -> None:
     run = cx.open_run(PERIOD)
     with pytest.raises(UsageError, match="no metric is called 'npss'; did you mean 'nps'"):

@@ -24,9 +24,8 @@ from object_store import BUCKET, Server, serve
 
 from cxlib.errors import StoreError
 from cxlib.params.models import Workspace
-from cxlib.reports import places, provenance, remote
+from cxlib.reports import catalogue, places, provenance, remote
 from cxlib.reports.backfilling import QUEUE
-from cxlib.reports.catalogue import home
 from cxlib.reports.runner import run_pack
 from tests.conftest import FOLDER, ROOT
 
@@ -62,6 +61,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         "file": (tmp_path / "all reports").as_uri(),
         "s3": f"s3://{BUCKET}/all reports/été",
     }[request.param]
+
+
+def home(reports: Path, company: str) -> str:
+    return catalogue.home(places.catalogue(reports), company)
 
 
 def made(place: places.Place, word: str, started: str = "2026-10-01T10:00:00+00:00") -> Path:
@@ -319,6 +322,7 @@ def cx(root: Path, *words: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm")
 def test_a_second_machine_sees_a_report_as_standing(tmp_path: Path, near: Server) -> None:
     one = quick.workspace(tmp_path / "one", MONTHS)
     settings = one / "params" / "workspace.yml"
@@ -348,6 +352,7 @@ def test_a_second_machine_sees_a_report_as_standing(tmp_path: Path, near: Server
     assert (code, "there is no such bucket" in err, "Traceback" in err) == (StoreError.exit_code, True, False), err
 
 
+@pytest.mark.usefixtures("warm")
 def test_reports_in_another_folder(tmp_path: Path) -> None:
     root = quick.workspace(tmp_path / "w", MONTHS)
     with (root / "params" / "workspace.yml").open("a", encoding="utf-8") as file:
@@ -363,6 +368,7 @@ def test_reports_in_another_folder(tmp_path: Path) -> None:
     assert [path.name for path in (root / "out" / "there" / "quick").glob("[!.]*")] == ["2026-09"]
 
 
+@pytest.mark.usefixtures("warm")
 def test_what_could_not_be_sent_is_sent_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, far = quick.workspace(tmp_path / "w", MONTHS), tmp_path / "far"
     with (root / "params" / "workspace.yml").open("a", encoding="utf-8") as file:

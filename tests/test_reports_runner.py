@@ -30,6 +30,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_run_is_published_whole_then_kept_then_superseded(tmp_path: Path) -> None:
     root = ready(tmp_path / "a company with spaces & ümlauts", first="print('value', size, share)")
     seen: list[tuple[str, str, int, int, str]] = []
@@ -69,6 +70,7 @@ def test_a_run_is_published_whole_then_kept_then_superseded(tmp_path: Path) -> N
     assert not list(folder.parent.glob(".building*"))
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_failing_notebook_stops_no_other_and_replaces_nothing(tmp_path: Path) -> None:
     root = ready(tmp_path, second="import cxlib\nopen('no such file')")
     good = root / "reports" / "toy" / "2026-10"
@@ -92,6 +94,7 @@ def test_a_failing_notebook_stops_no_other_and_replaces_nothing(tmp_path: Path) 
         assert str(tmp_path).encode() not in content, name
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_dead_kernel_and_an_identifier_among_the_inputs_are_failures(tmp_path: Path) -> None:
     leak = (
         "from pathlib import Path\nimport pandas as pd\nfolder = Path(run_folder) / 'inputs' / '01_first'\n"
@@ -185,6 +188,7 @@ def test_kill_in_the_middle_leaves_the_last_good_report_and_no_half_one(tmp_path
     assert set(files(good)) == {"run.json"}
 
 
+@pytest.mark.usefixtures("warm")
 def test_reports_may_lie_on_another_disk(demo_workspace: Path, tmp_path: Path) -> None:
     """A linked `reports/` is outside the workspace: kernels are told where it is."""
     root, elsewhere = tmp_path / "here", tmp_path / "another disk"

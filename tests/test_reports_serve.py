@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,9 +18,12 @@ import pytest
 import toy_workspace as toy
 
 from cxlib.errors import UsageError
-from cxlib.reports import catalogue, page, serve
-from cxlib.reports.handlers import ELSEWHERE
+from cxlib.params.serving import Serving
+from cxlib.reports import page, serve
 from cxlib.reports.runner import run_pack
+from cxlib.reports.serve import Doors, Readers, door_of
+from cxlib.reports.tokens import TokenDoor, make
+from cxlib.reports.viewers import LocalDoor, ProxyDoor
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "s3cret-of-the-server"
@@ -98,22 +101,14 @@ def test_serves_pages_and_apps_and_nothing_else(server: tuple[Path, int, subproc
     served = get(port, f"{base}/index.html")[2]
     assert served == page.with_explore(published, "")
     assert get(port, f"{base}/")[2] == served
-    assert get(port, f"{base}/run.json")[0] == 200
     first = get(port, f"{base}/01_first.html")[2]
     assert "computed 42" in first
     assert 'href="/explore/toy/2026-10/01_first"' in first
-
-    for path in (
-        f"{base}/01_first.ipynb", f"{base}/inputs/", f"{base}/../../../params/workspace.yml",
-        f"{base}/%2e%2e/%2e%2e/%2e%2e/params/workspace.yml", f"{base}/..%2f..%2f..%2fparams/workspace.yml",
-        "/reports/", "/reports/toy/", "/reports/toy/2026-09/index.html", "/reports/_failed/", "/voila/tree",
-        "/voila/render/toy/2026-10/01_first.ipynb", "/voila/files/toy/2026-10/run.json", "/voila/api/contents/",
-        "/api/contents", "/explore/toy/2026-10/03_third", "/explore/toy/2026-09/01_first", "/explore/../params/x",
-    ):  # fmt: skip
-        assert get(port, path)[0] in (400, 403, 404), path
+    status, headers, _ = get(port, f"{base}/01_first.html?segment=region")  # one address: a view of it is the app's
+    assert (status, headers["location"]) == (302, "/explore/toy/2026-10/01_first?segment=region")
     assert "There is no such page." in get(port, "/no/such/page")[2]
-    for path in ("/", f"{base}/index.html", "/explore/toy/2026-10/01_first"):
-        assert get(port, path, Host="elsewhere.example")[0] == 403, path
+    assert get(port, "/reports/toy/2026-09/index.html")[0] == 404  # not whole
+    assert get(port, "/", **{"X-Forwarded-For": "203.0.113.9"})[0] == 403  # a proxy before a server without a door
 
     status, headers, app = get(port, "/explore/toy/2026-10/01_first")
     assert status == 200
@@ -121,19 +116,64 @@ def test_serves_pages_and_apps_and_nothing_else(server: tuple[Path, int, subproc
     assert "6 * 7" not in app  # source stripped
     assert "WAREHOUSE_PASSWORD" not in app
     assert SECRET not in app
-    assert "connect-src 'self'" in headers["content-security-policy"]
     assert f'<a href="{base}/01_first.html">Published page</a>' in app
-    assert not ELSEWHERE.search(app)
-    assert (root / "reports" / "toy" / "2026-10" / "run.json").is_file()
+    assert not re.search(r"\b(?:src|href)=[\"']?(?:https?:)?//", app)  # loads nothing from elsewhere
     broken = get(port, "/explore/toy/2026-10/02_second")[2]
-    assert serve._SORRY in broken
     assert "runs only once" not in broken
+    assert "cannot be made again" in broken
 
-    process.send_signal(signal.SIGINT)  # Ctrl-C: the whole tree of processes ends, without a traceback
+    with socket.create_connection((serve.HOST, port)) as slow:  # an answer under way is not broken off
+        slow.sendall(b"GET /explore/toy/2026-10/01_first HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)  # Ctrl-C: the whole tree of processes ends, without a traceback
+        answer = b""
+        while part := slow.recv(65536):
+            answer += part
+    assert b"computed 42" in answer
     assert process.wait(timeout=30) in (0, 130)
-    assert "Traceback" not in (root / "serve.log").read_text()
+    assert "Uncaught" not in (root / "serve.log").read_text()
     with pytest.raises(OSError, match="refused"):
         get(port, "/")
+
+
+def test_who_reaches_a_server_has_a_door(tmp_path: Path) -> None:
+    assert isinstance(door_of(Doors(), Serving(), print), LocalDoor)
+    file = tmp_path / "tokens.yml"
+    make(file, "ada", [])
+    assert isinstance(door_of(Doors(host="0.0.0.0", tokens=file), Serving(), print), TokenDoor)
+    behind = door_of(Doors(proxies=("10.0.0.7",)), Serving(user_header="X-User", see_everything=("insight",)), print)
+    assert isinstance(behind, ProxyDoor)
+    assert (behind.user_header, behind.see_everything) == ("X-User", ("insight",))
+    for doors in (Doors(host="0.0.0.0"), Doors(host="::"), Doors(host="10.0.0.1"), Doors(names=("cx.example.org",))):
+        with pytest.raises(UsageError, match="would let in everybody") as fault:
+            door_of(doors, Serving(), print)
+        assert "--tokens" in fault.value.hint
+    with pytest.raises(UsageError, match="cannot be read"):
+        door_of(Doors(tokens=tmp_path / "none.yml"), Serving(), print)
+
+
+def test_a_path_of_a_proxy_is_a_path() -> None:
+    assert [serve.based(path) for path in ("/", "", "/a/b", "a", "/a.b/")] == ["/", "/", "/a/b/", "/a/", "/a.b/"]
+    for path in ("/../", "//evil.example/", "/a b/", "/<x>/", "http://evil.example/", "/a//b/"):
+        with pytest.raises(UsageError, match="is no path"):
+            serve.based(path)
+
+
+def test_readers_are_read_as_params_say_them_today(tmp_path: Path) -> None:
+    folder = toy.workspace(tmp_path) / "params" / "reports"
+    readers, path = Readers(tmp_path), folder / "toy.yml"
+    assert readers("toy") == ()
+    assert readers("other") is None
+    before = path.read_text(encoding="utf-8")
+    for number, (more, expected) in enumerate((
+        ("readers: [care]\n", ("care",)), ("readers: [", ("care",)), ("readers: care\n", ("care",)),
+        ("readers: !!python/name:os.system\n", ("care",)), ("readers: []\n", ()),
+    )):  # fmt: skip
+        path.write_text(before + more, encoding="utf-8")
+        os.utime(path, (number + 1, number + 1))
+        assert readers("toy") == expected
+    path.unlink()
+    assert readers("toy") == ()  # what was known holds
 
 
 def test_a_port_in_use_is_said() -> None:
@@ -146,21 +186,5 @@ def test_a_port_in_use_is_said() -> None:
     assert f"--port {port + 1}" in fault.value.hint
     with pytest.raises(UsageError, match="65535"):
         serve.check_port(70000)
-
-
-def test_the_catalogue_without_reports_says_what_to_do(tmp_path: Path) -> None:
-    assert "cx run monthly" in catalogue.home(tmp_path, "Toy & Söhne")
-    assert "Toy &amp; Söhne" in catalogue.home(tmp_path, "Toy & Söhne")
-
-
-def test_names_in_the_catalogue_are_escaped(tmp_path: Path) -> None:
-    folder = tmp_path / "toy" / "2026-10"
-    folder.mkdir(parents=True)
-    content = {
-        "title": "<script>x</script>", "audience": "<b>", "period_title": "<i>", "pages": {"a": "<u>"},
-        "snapshot": {"id": "<s>"}, "started_at": "2026-11-01", "headline": ["NPS: <em>27</em>.", "More."],
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
-    html = catalogue.home(tmp_path, "x")
-    assert not any(tag in html for tag in ("<script>", "<b>", "<i>", "<u>", "<s>", "<em>"))
-    assert "NPS: &lt;em&gt;27" in html
+    with pytest.raises(UsageError, match=r"no\.such\.host"):
+        serve.check_port(port, "no.such.host.invalid")

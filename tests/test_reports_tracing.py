@@ -28,7 +28,7 @@ def quiet(*_: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, warm_module: None) -> Path:
     root = quick.workspace(tmp_path_factory.mktemp("made") / "w", ("2026-08", PERIOD))
     run_pack(root, "quick", PERIOD)
     return root

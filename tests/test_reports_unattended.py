@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 LONG = 120  # seconds that a step may take on a busy machine before the test gives up
+OWN = "with a template of its own"
 RANGE = ("backfill", "quick", "--from", "2026-08", "--to", "2026-09", "--jobs", "2")
 # Files in a folder say how the first notebook behaves: `hold-<period>` makes it wait, `die-<period>` kills its kernel
 # and goes (`die-always-<period>` stays), `full-<period>` fills the disk.
@@ -57,11 +58,13 @@ class Company:
     root: Path
     aside: Path
     flags: Path
+    template: Any = None  # of warm kernels, a shared one; a command starts its own where there is none
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def environment(self) -> dict[str, str]:
         own = {"TMPDIR": str(self.aside), "CX_TEST_FLAGS": str(self.flags), "CX_TEST_MARK": self.mark}
+        own["CX_KERNELS"] = self.template.address if self.template else ""
         return {**os.environ, "PYTHONPATH": str(ROOT), **own}
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
@@ -87,7 +90,8 @@ class Company:
 
     def processes(self) -> list[psutil.Process]:
         """Return what runs on behalf of any command that was begun here."""
-        return [process for process in psutil.process_iter() if marked(process, self.mark)]
+        kernels = psutil.Process(self.template.process.pid).children() if self.template else []
+        return [*kernels, *(process for process in psutil.process_iter() if marked(process, self.mark))]
 
     def workers(self) -> list[psutil.Process]:
         return [process for process in self.processes() if "cxlib.reports.work" in process.cmdline()]
@@ -135,18 +139,19 @@ def until(true: Callable[[], object], process: subprocess.Popen[str] | None = No
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = quick.workspace(tmp_path_factory.mktemp("unattended") / "w")
     quick.notebook(root, "01_score", BEHAVIOUR + quick.SCORE)
     return root
 
 
 @pytest.fixture
-def company(template: Path, tmp_path: Path) -> Iterator[Company]:
+def company(prepared: Path, tmp_path: Path, template: Any, request: pytest.FixtureRequest) -> Iterator[Company]:
     """A company to run commands in; at the end no process is left of them, and nothing that was put aside."""
-    shutil.copytree(template, tmp_path / "w")
+    shutil.copytree(prepared, tmp_path / "w")
     (tmp_path / "flags").mkdir()
     found = Company(tmp_path / "w", Path(tempfile.mkdtemp(prefix="t-")), tmp_path / "flags")
+    found.template = None if getattr(request, "param", "") == OWN else template
     try:
         yield found
         until(lambda: not found.processes())
@@ -161,6 +166,7 @@ def company(template: Path, tmp_path: Path) -> Iterator[Company]:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
 )
+@pytest.mark.parametrize("company", [OWN], indirect=True)
 def test_stopped_in_the_middle_and_gone_on_with(company: Company, number: signal.Signals, code: int) -> None:
     held = company.flag("hold-2026-09")
     process = company.begin(*RANGE)
@@ -188,6 +194,7 @@ def test_stopped_in_the_middle_and_gone_on_with(company: Company, number: signal
 
 
 @POSIX
+@pytest.mark.parametrize("company", [OWN], indirect=True)
 def test_a_worker_that_is_killed_costs_one_notebook_once_more(company: Company) -> None:
     held = company.flag("hold-2026-09")
     process = company.begin("run", "quick", "--period", "2026-09", "--jobs", "1")

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxlib import periods
 from cxlib.errors import UsageError
+from cxlib.periods import Period
 from cxlib.show import formats
 from cxlib.show.formats import Format, headed
 from tests.show_frames import METRICS, metric
@@ -57,15 +59,17 @@ def test_values(value: float, unit: str, expected: str) -> None:
 def test_currencies_and_locales() -> None:
     assert Format("BRL").value(64.2, "money") == "R$ 64.20"
     assert Format("CHF").value(64.2, "money") == "CHF 64.20"
-    assert Format(locale="de-DE").value(1234.5, "money") == "€1.234,50"
-    assert Format(locale="es").value(0.8083, "percent") == "80,8 %"
+    assert Format(locale="de-DE").value(1234.5, "money") == "1.234,50\u00a0€"
+    assert Format(locale="es").value(0.8083, "percent") == "80,8\u00a0%"
     assert Format(locale="fr_FR").count(1234567) == "1\u202f234\u202f567"
     assert Format(locale="xx").count(1234567) == "1,234,567"
 
 
 def test_a_workspace_sets_how_numbers_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "_house", Format())
+    monkeypatch.setattr(periods, "_locale", "en")
     formats.use("BRL", "pt")
+    assert Period.parse("2026-10").title == "outubro de 2026"
     assert formats.formatting() == Format("BRL", "pt")
     assert formats.formatting("USD") == Format("USD", "pt")
     assert formats.formatting(locale="en").value(1234.5, "money") == "R$ 1,234.50"

@@ -72,6 +72,10 @@ class TestDecision:
         assert "2026-04-20, after the start" in late
         assert "Not pre-registered" not in decision_table(decision("Ship new page: it rose."), plan(), METRICS)
 
+    def test_what_opens_the_page_says_it_too(self) -> None:
+        late = decision_table(decision("Ship new page: it rose."), plan(registered_on="2026-04-20"), METRICS)
+        assert 'data-finding="Not pre-registered. Ship new page: it rose."' in late
+
     def test_nothing_was_decided(self) -> None:
         none = results.frame(metric="decision_of", status=results.UNDEFINED, note="the experiment has not begun")
         assert "The experiment has not begun" in decision_table(none, plan(), METRICS)

@@ -102,7 +102,7 @@ class TestPlan:
     def test_numbers_of_the_locale(self) -> None:
         table = plan_table(design(), plan(), METRICS, locale="de")
         assert "2.401" in table
-        assert "80,0 to 95,0 %" in table
+        assert "80,0 to 95,0\u00a0%" in table
 
     def test_nothing_can_be_planned(self) -> None:
         none = results.frame(metric="design", status=results.UNDEFINED, note="this workspace has no orders")

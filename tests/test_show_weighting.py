@@ -135,7 +135,7 @@ def test_well_formed_accessible_and_in_the_house_style() -> None:
 
 
 def test_numbers_are_written_as_the_workspace_writes_them() -> None:
-    assert "25,0 % of 2.400 invitations" in weighting(voices(), METRICS, locale="de")
+    assert "25,0\u00a0% of 2.400 invitations" in weighting(voices(), METRICS, locale="de")
 
 
 def test_an_empty_frame_says_so() -> None:

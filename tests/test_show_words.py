@@ -43,8 +43,8 @@ def test_a_lead_metric_that_moved() -> None:
     )
     assert told(frame) == [
         (
-            "Net Promoter Score: +27.0, likely +23.0 to +31.0; up since September 2026: +4.0 points, likely "
-            "+1.0 to +7.0 points; no change is shown since October 2025."
+            "Net Promoter Score rose 4.0 points since September 2026, likely 1.0 to 7.0 points; no change is shown "
+            "since October 2025. It stands at +27.0, likely +23.0 to +31.0."
         ),
         "Moved since September 2026: Net Promoter Score (up, better).",
         "No change is shown since October 2025 for any metric (1 compared).",
@@ -55,7 +55,7 @@ def test_a_lead_metric_that_moved() -> None:
 def test_what_moved_and_what_is_off_target_is_named_a_few_at_a_time() -> None:
     moved = results.concat([difference(name, "2026-09", 1.0, 0.5, "moved") for name in METRICS])
     lead, since = told(results.concat([history(), moved]))
-    assert lead.startswith("Net Promoter Score: ")
+    assert lead.startswith("Net Promoter Score rose 1.0 points since September 2026, likely 0.5 to 1.5 points. ")
     assert since.startswith("Moved since September 2026: Net Promoter Score (up, better); ")
     assert since.endswith(" and 4 more.")
     assert "Effort, mean agreement that it was easy (up, better)" in since
@@ -109,9 +109,29 @@ def split(**more: object) -> pd.DataFrame:
 def test_the_reason_is_told_in_one_sentence() -> None:
     moved = difference("nps", "2025-10", -7.1, 6.2, "moved")
     assert words.reason(results.concat([moved, split()]), METRICS) == (
-        "Net Promoter Score fell 7.1 points against October 2025 (+34.1 to +27.0): a different mix by source took 18.9 "
-        "points, above all partner (7.0 % to 31.1 % of the answers); like for like it rose 11.8 points."
+        "Since October 2025 a different mix by source took 18.9 points, above all partner (7.0 % to 31.1 % of the "
+        "answers); like for like it rose 11.8 points."
     )
+
+
+def test_a_part_that_is_surely_half_of_a_change_is_most_of_it() -> None:
+    def parted(mix: float, rate: float, half: float) -> str:
+        about = {"metric": "nps", "segment": "source", "n": 2560.0, "period": LAST, "against": "2025-10"}
+        rows = [("difference", -7.0, 2.0), ("mix", mix, half), ("rate", rate, half)]
+        parts = [
+            results.frame(
+                comparison=kind, level="all", estimate=e, conf_low=e - h, conf_high=e + h, p_value=0.001, **about
+            )
+            for kind, e, h in rows
+        ]
+        return words.reason(results.concat([difference("nps", "2025-10", -7.0, 2.0, "moved"), *parts]), METRICS)
+
+    took, fell = "a different mix by source took 5.0 points", "like for like it fell 2.0 points"
+    assert parted(-5.0, -2.0, 1.0) == f"Most of the change since October 2025: {took}; {fell}."
+    assert parted(-2.0, -5.0, 1.0).startswith(
+        "Most of the change since October 2025: like for like it fell 5.0 points;"
+    )
+    assert parted(-5.0, -2.0, 1.9) == f"Since October 2025 {took}; {fell}."  # its near end is 3.1 of 7
 
 
 def test_no_reason_without_one_decomposition() -> None:

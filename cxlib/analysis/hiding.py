@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from cxlib import results
 
-_SMALL, _WITH = "fewer answers than may be shown", "hidden so that a smaller level cannot be worked out"
+# One note for all: that a level was hidden with another says that it is not small, and then how small the other is.
+NOTE = "too few customers or all of one answer, or hidden so that such a level cannot be worked out"
 
 
-def levels(customers: Mapping[str, float], min_n: int) -> list[str]:
+def levels(
+    customers: Mapping[str, float],
+    min_n: int,
+    *,
+    also: Collection[str] = (),
+    apart: bool = True,
+    fit: Callable[[Sequence[str]], bool] | None = None,
+) -> list[str]:
     """Return the levels to hide: those with fewer than `min_n` customers, and enough others.
 
     Levels add up to all customers: one hidden alone could be worked out from the rest. So at least two are hidden, of
@@ -24,11 +31,23 @@ def levels(customers: Mapping[str, float], min_n: int) -> list[str]:
         Level -> its customers.
     min_n
         The least number that may be shown.
+    also
+        Levels that are hidden for another reason.
+    apart
+        Whether a customer is of one level only. Where customers recur, those of several levels together may be no more
+        than those of the largest: that one alone has to be enough.
+    fit
+        Says of hidden levels whether all of them together may be known; whatever is, where left out.
     """
     order = sorted((level for level in customers if customers[level] > 0), key=lambda level: (customers[level], level))
-    hidden = [level for level in order if customers[level] < min_n]
-    while hidden and len(hidden) < len(order) and (len(hidden) < 2 or sum(customers[x] for x in hidden) < min_n):
-        hidden.append(order[len(hidden)])
+    hidden = [level for level in order if customers[level] < min_n or level in also]
+    rest = [level for level in order if level not in set(hidden)]
+    together = sum if apart else max
+    while hidden and rest:
+        enough = len(hidden) > 1 and together(customers[level] for level in hidden) >= min_n
+        if enough and (fit is None or fit(hidden)):
+            break
+        hidden.append(rest.pop(0))
     return hidden
 
 
@@ -42,11 +61,7 @@ def hide(rows: pd.DataFrame, customers: Mapping[str, float], min_n: int) -> pd.D
     customers, min_n
         As in `levels`.
     """
-    hidden = levels(customers, min_n)
-    here, known = rows["level"].isin(hidden), rows["status"] == results.OK
-    words = np.where(rows["level"].isin([level for level in hidden if customers[level] < min_n]), _SMALL, _WITH)
+    gone = rows["level"].isin(levels(customers, min_n)) & (rows["status"] == results.OK)
     return results.conform(
-        rows.assign(
-            status=rows["status"].mask(here & known, results.SUPPRESSED), note=rows["note"].mask(here & known, words)
-        )
+        rows.assign(status=rows["status"].mask(gone, results.SUPPRESSED), note=rows["note"].mask(gone, NOTE))
     )

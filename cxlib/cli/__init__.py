@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cxlib.cli import intake, making, terminal, tracing
+from cxlib.cli import erasing, intake, making, serving, terminal, tracing
 from cxlib.errors import CxError, UsageError
 
 INTERRUPTED = 130
@@ -67,7 +67,7 @@ def main(context: click.Context, workspace: Path | None) -> None:
 
 for _command in (
     intake.ingest, intake.new, intake.snapshots, intake.compact, making.run, making.backfill,
-    tracing.verify, tracing.diff,
+    tracing.verify, tracing.diff, erasing.erase, serving.serve, serving.token,
 ):  # fmt: skip
     main.add_command(_command)
 
@@ -165,19 +165,6 @@ def _demo_is_another(root: Path, store: str, customers: int, seed: int) -> bool:
             hint="Make this one in a workspace of its own: copy params/ and notebooks/ into an empty folder, go there.",
         )
     return True
-
-
-@main.command()
-@click.option("--port", type=int, default=8866, show_default=True, help="On this machine only.")
-@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-def serve(port: int, no_browser: bool) -> None:
-    """Show the reports in a browser.
-
-    On this machine only; each page also as an app, whose notebook is executed anew.
-    """
-    from cxlib.reports.serve import serve as start
-
-    start(_root(), port, browser=not no_browser, say=click.echo)
 
 
 @main.command()

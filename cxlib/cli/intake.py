@@ -186,23 +186,29 @@ def compact(dry_run: bool) -> None:
     """Remove what no kept snapshot needs.
 
     Snapshots younger than `retention_days` of workspace.yml are kept, and those that published reports were made of.
+    Texts, rows, refused rows and runs laid aside go from all of them after their time in `retention`.
     """
     from datetime import UTC, datetime
 
     from cxlib import params
     from cxlib.data.compact import compact as tidy
+    from cxlib.data.retaining import Term
+    from cxlib.reports import places
     from cxlib.reports.remote import mirrored
 
     root = terminal.workspace()
     workspace = params.load(root).workspace
+    reports = mirrored(root, workspace)
+    runs = {"superseded": reports / places.SUPERSEDED, "failed": reports / places.FAILED}
     with terminal.notes_of_failures():
         report = tidy(
             root,
             workspace.store,
             retention_days=workspace.retention_days,
             now=datetime.now(UTC),
-            keep=_published(mirrored(root, workspace)),
+            keep=_published(reports),
             dry_run=dry_run,
+            term=Term(workspace.retention, workspace.timezone, runs),
         )
     for line in report.lines():
         click.echo(line)

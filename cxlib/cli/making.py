@@ -96,6 +96,7 @@ def backfill(
     if plan is None:
         plan = backfilling.planned(root, pack, first, last, as_of=as_of, parameters=values, force=force)
     failed: list[RunOutcome] = []
+    last_made: RunOutcome | None = None
     counts = dict.fromkeys(("published", "kept", "failed"), 0)
     with terminal.ended_by_sigterm(), _goes_on(root, pack), terminal.progress(len(plan.periods)) as progress:
         made = backfilling.backfill(root, plan, jobs=jobs, timeout=timeout * 60, cluster=cluster, progress=progress)
@@ -103,11 +104,14 @@ def backfill(
             for outcome in made:
                 counts[outcome.state] += 1
                 failed += [outcome] * (outcome.state == "failed")
+                last_made = outcome if outcome.state == "published" else last_made
                 progress(outcome.period, "", 0, 0, _words(outcome))
     kept = f", {counts['kept']} stood already with nothing changed" if counts["kept"] else ""
     click.echo(
         f"{pack} {plan.periods[0]} to {plan.periods[-1]}: {counts['published']} made{kept}, {len(failed)} failed."
     )
+    if last_made is not None:
+        _say_no_pdf(last_made)  # once for all: they were made on one machine
     _fail(failed)
 
 
@@ -161,6 +165,13 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     return values
 
 
+def _say_no_pdf(outcome: RunOutcome) -> None:
+    """Say why a report that asks for a PDF has none."""
+    why = outcome.manifest.get("pdf", {}).get("why", "")
+    if why:
+        click.echo(f"{why[:1].upper()}{why[1:]}.", err=True)
+
+
 def _print_outcome(outcome: RunOutcome) -> None:
     """Say what stands and what to open."""
     where = terminal.relative(outcome.folder / "index.html")
@@ -171,6 +182,7 @@ def _print_outcome(outcome: RunOutcome) -> None:
         snapshot = outcome.manifest["snapshot"]["id"]
         again = f" because {outcome.reason}" if outcome.reason else ""
         click.echo(f"{outcome.pack} {outcome.period} made from snapshot {snapshot} in {seconds:.1f} s{again}.")
+    _say_no_pdf(outcome)
     if outcome.superseded:
         click.echo(f"The report before it is kept in {terminal.relative(outcome.superseded)}/.")
     click.echo(f"Open {where}, or run cx serve.")

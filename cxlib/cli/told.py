@@ -170,6 +170,9 @@ def snapshots(found: Sequence[Snapshot], *, full: bool) -> list[str]:
         lines.append(f"{one.id}  {made} UTC  {batch.source}, batch {batch.id}{gone}")
         lines += _filled(f"  brought: {_brought(batch.counts)}")
         lines += _filled(f"  rows: {', '.join(f'{name} {table.rows:,}' for name, table in sorted(one.tables.items()))}")
+        for why in dict.fromkeys(mark.why for mark in one.rewritten):
+            times = [mark.when[:10] for mark in one.rewritten if mark.why == why]
+            lines.append(f"  since then {why}, {len(times):,} time{'s' * (len(times) > 1)}, last on {times[-1]}")
         if full:
             lines.append(f"  checksum: {batch.checksum} of {len(batch.files):,} files")
     return lines

@@ -71,12 +71,12 @@ def diff(
     """
     root = terminal.workspace()
     from cxlib import params
-    from cxlib.reports import restating
+    from cxlib.reports import restating, spreadsheets
 
     with terminal.ended_by_sigterm(), terminal.progress(2) as progress:
         found = restating.restate(root, pack, period, as_of, jobs=jobs, timeout=timeout * 60, progress=progress)
     if output is not None:
-        found.frame.to_csv(output, index=False)
+        output.write_bytes(spreadsheets.frame_csv(found.frame))
     count = f"{len(found.frame):,} of {found.compared:,} numbers"
     if found.frame.empty:
         click.echo(f"{pack} {period}: none of {found.compared:,} numbers would be another.")

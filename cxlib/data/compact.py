@@ -17,16 +17,18 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from cxlib import contract
-from cxlib.data import deltalog, faults, tables
+from cxlib.data import deltalog, faults, retaining, tables
 from cxlib.data.intake import QUARANTINE, SCRATCH
 from cxlib.data.ledger import Ledger, Snapshot, writer_lock
 from cxlib.data.places import Where, location_of, remove, walk
 from cxlib.data.remote import Item, Remote
+from cxlib.data.retaining import Term
 from cxlib.errors import StoreError, UsageError
 
 SAFETY = timedelta(hours=1)  # how long what somebody may be opening right now is left alone
 UNLOCKED = timedelta(days=1)  # how long what an ingest may be writing right now is left alone, where nobody locks
 _IDS_SHOWN = 5  # of one reason; of more, the first and the last
+_FOR_GOOD = Term()
 _DAMAGED = "Nothing was changed. Restore the store from a backup."
 
 
@@ -46,15 +48,17 @@ class CompactReport:
     kept: dict[str, str]  # snapshot id -> why
     removed: dict[str, Removed]  # table, `quarantine` or `scratch` -> files; those without any are absent
     dry_run: bool = False
+    let_go: Mapping[str, int] = field(default_factory=dict)  # what was kept for long enough -> rows
 
     def lines(self) -> list[str]:
         """Return the report as lines of plain text."""
         would = "would be " if self.dry_run else ""
         found = [f"{would}dropped: {line}" for line in _by_reason(self.dropped)]
         found += [f"kept: {line}" for line in _by_reason(self.kept)]
+        found += [f"{would}let go of, kept for long enough: {rows:,} {what}" for what, rows in self.let_go.items()]
         for name, one in self.removed.items():
             found.append(f"{would}removed from {name}: {one.files:,} files, {one.bytes / 1e6:,.1f} MB")
-        return found if self.dropped or self.removed else [*found, "nothing to remove"]
+        return found if self.dropped or self.removed or self.let_go else [*found, "nothing to remove"]
 
 
 def _by_reason(snapshots: Mapping[str, str]) -> Iterator[str]:
@@ -76,6 +80,7 @@ class _Plan:
     files: list[str] = field(default_factory=list)
     checkpoints: list[int] = field(default_factory=list)  # versions of the table to write one at
     whole: bool = False  # the folder itself goes too
+    trees: Sequence[Path] = ()  # folders that go with all that is in them
 
     def measure(self) -> Removed:
         """Return how many files go, and their bytes."""
@@ -90,8 +95,11 @@ def compact(
     now: datetime | None = None,
     keep: Collection[str] = (),
     dry_run: bool = False,
+    term: Term = _FOR_GOOD,
 ) -> CompactReport:
     """Drop snapshots beyond the retention period, and remove what no kept one needs; wait for no reader.
+
+    What of the kept ones was kept for long enough goes from them, too: words, rows, refused rows, runs laid aside.
 
     Parameters
     ----------
@@ -107,6 +115,8 @@ def compact(
         Ids of snapshots to keep however old: those that published reports were made of.
     dry_run
         Change nothing, only say what would go.
+    term
+        How long words, rows, refused rows and runs are kept; default: for good, refused rows as long as snapshots.
 
     Returns
     -------
@@ -124,17 +134,21 @@ def compact(
     place, now = location_of(Path(root), str(store)), now or datetime.now(UTC)
     Ledger.find(place)
     with writer_lock(place):
+        let_go = retaining.let_go(Path(root), place, term, now, dry_run=dry_run)
         snapshots = Ledger.read(place)
         kept, dropped = _sort(snapshots, retention_days, now, keep)
         plans = [_plan(place, table, snapshots, kept, now) for table in _tables(place, snapshots)]
-        plans.append(_old_quarantine(Path(root) / QUARANTINE, snapshots, kept, now - timedelta(days=retention_days)))
+        until = term.since(term.retention.quarantine, now)
+        named = set() if until else {one.batch.id for one in snapshots if one.id in kept}
+        plans.append(_old_quarantine(Path(root) / QUARANTINE, named, until or now - timedelta(days=retention_days)))
+        plans += [_old_runs(kind, term.runs[kind], runs) for kind, runs in term.old_runs(now).items()]
         scratch = Path(root) / SCRATCH  # whoever works there holds the lock
         left = walk(scratch)
         plans.append(_Plan("scratch", scratch, there=left, files=list(left), whole=True))
         removed = {plan.name: plan.measure() for plan in plans if plan.files}
         if not dry_run:
             _carry_out(place, dropped, plans, now)
-        return CompactReport(dropped, kept, removed, dry_run)
+        return CompactReport(dropped, kept, removed, dry_run, let_go)
 
 
 def _sort(
@@ -235,10 +249,16 @@ def _files(store: Where, table: str, versions: Iterable[int], *, strict: bool = 
     return found
 
 
-def _old_quarantine(folder: Path, snapshots: Sequence[Snapshot], kept: Collection[str], until: datetime) -> _Plan:
-    """Work out which refused rows go: of batches that no kept snapshot brought, and untouched since `until`."""
+def _old_runs(kind: str, folder: Path, runs: Sequence[Path]) -> _Plan:
+    """Name the files of runs that were laid aside for long enough."""
+    there = walk(folder)
+    tops = tuple(f"{run.relative_to(folder).as_posix()}/" for run in runs)
+    return _Plan(kind, folder, there=there, files=[name for name in there if name.startswith(tops)], trees=runs)
+
+
+def _old_quarantine(folder: Path, named: Collection[str], until: datetime) -> _Plan:
+    """Work out which refused rows go: untouched since `until`, and not of batches that are `named`."""
     plan = _Plan("quarantine", folder, there=walk(folder))
-    named = {snapshot.batch.id for snapshot in snapshots if snapshot.id in kept}
     for batch in sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in named):
         files = [name for name in plan.there if name.startswith(f"{batch.name}/")]
         times = [batch.stat().st_mtime, *(plan.there[name].modified for name in files)]
@@ -274,6 +294,8 @@ def _remove(plan: _Plan) -> Iterator[str]:
     yield from remove(plan.place, plan.files)
     if isinstance(plan.place, Remote):
         return
+    for tree in plan.trees:
+        shutil.rmtree(tree, ignore_errors=True)
     top = plan.place / plan.folder
     for folder in sorted({(plan.place / name).parent for name in plan.files} - {top / deltalog.FOLDER}, reverse=True):
         if folder != top and folder.is_dir() and not any(folder.iterdir()):

@@ -86,7 +86,7 @@ def ingest(
     source = _source(params, source_name)
     store = location_of(root, params.workspace.store)
     intake = Intake(root, store, params, source, today, progress or (lambda _: None), anew, dry_run, despite_limits)
-    with writer_lock(store), _disk_told(store), _scratch(root) as scratch:
+    with writer_lock(store), told_of_disk(store), _scratch(root) as scratch:
         if mended is not None:
             feed = feeds.of_mended(root, params, source, mended, scratch)
         else:
@@ -105,7 +105,7 @@ def _source(params: Params, source: str) -> Source:
 
 
 @contextmanager
-def _disk_told(store: Where) -> Iterator[None]:
+def told_of_disk(store: Where) -> Iterator[None]:
     """Say plainly what the disk refused; the lock adds at which snapshot the store is."""
     try:
         yield

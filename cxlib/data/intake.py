@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,9 @@ import duckdb
 from cxlib.contract import TABLES
 from cxlib.data import facts, identity, limits, quarantine, stage, tables
 from cxlib.data.counts import IngestReport, Refusal, TableCounts
+from cxlib.data.erased import Erased
 from cxlib.data.feeds import Feed
+from cxlib.data.kept_out import KeptOut
 from cxlib.data.ledger import Batch, Ledger, TableVersion
 from cxlib.data.places import Where
 from cxlib.data.queries import Query
@@ -52,6 +55,7 @@ class Intake:
     refusals: list[Refusal] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # table -> the relation of its refused rows
     knows_customers: bool = False
+    rewritten: int = 0  # how often the newest snapshot was
     others: frozenset[str] = frozenset()  # further sources that the store has rows of
     strangers: list[str] = field(default_factory=list)  # keys of events that another source brought
 
@@ -65,6 +69,7 @@ class Intake:
         """
         past = Ledger.read(self.store)
         self.versions = dict(past[-1].tables) if past and not self.anew else {}
+        self.rewritten = len(past[-1].rewritten) if past else 0
         self.others = frozenset(one.batch.source for one in past) - {self.source.id}
         batch = _batch(self.source, feed)
         staged = self._judge_all(feed, batch.id)
@@ -92,11 +97,20 @@ class Intake:
             report = self._commit(batch, staged, report, now)
         return replace(report, quarantine=aside)
 
+    @cached_property
+    def kept_out(self) -> KeptOut:
+        """What may not come in."""
+        about = self.params.workspace
+        gone = Erased(self.store)
+        return KeptOut(gone, about.retention, self.today, about.timezone, self.source.timezone)
+
     def _commit(self, batch: Batch, staged: Sequence[Staged], report: IngestReport, now: datetime) -> IngestReport:
         """Make what was written visible, with what came of the batch's rows."""
         beyond = facts.out_of_range(staged, self.refused, self.params.workspace.timezone)
         counted = replace(batch, counts={one.table.name: one.counts for one in staged}, out_of_range=beyond)
-        made = Ledger.commit(self.store, self.versions, counted, now=now, upon=report.snapshot_id)
+        made = Ledger.commit(
+            self.store, self.versions, counted, now=now, upon=report.snapshot_id, rewritten=self.rewritten
+        )
         return replace(report, snapshot_id=made.id, changed=True)
 
     def _judge_all(self, feed: Feed, batch: str) -> list[Staged]:
@@ -131,11 +145,13 @@ class Intake:
         """Take a table from raw rows to those that must be written."""
         table, source = query.table, self.source
         self.progress(f"{source.id}: reading {table.name}")
-        found = self._rules(query)
+        out = self.kept_out.prepare(feed.connection, query)
+        found = [*self._rules(query), *out]
         stage.load(staged, found, source.timezone)
         if staged.counts["rejected"]:
-            refused = set_aside(feed.connection, query, found, source.timezone, feed.aliases)
+            refused = set_aside(feed.connection, query, found, source.timezone, feed.aliases, out)
             self.refused[table.name] = refused
+            self.refusals += self.kept_out.told(feed.connection, query, found)
             self.refusals += quarantine.commonest(feed.connection, table.name, refused)
         self._count_people(staged)
         self._find_strangers(staged)
@@ -229,6 +245,8 @@ class Intake:
 
     def _unreadable(self, feed: Feed) -> tuple[Refusal, ...]:
         """Tell which rows of which files could not be read."""
+        if feed.files:
+            self.kept_out.forget_lines(feed.connection)
         found: list[Refusal] = []
         for read in feed.files.values():
             for file in read.files:

@@ -20,7 +20,18 @@ from pathlib import Path
 from cxlib.data import entries, lock
 from cxlib.data.places import Where
 from cxlib.data.remote import Remote
-from cxlib.data.snapshots import Batch, Dropped, Snapshot, TableVersion, brought, entry_of, plain, snapshots_of
+from cxlib.data.snapshots import (
+    Batch,
+    Dropped,
+    Rewritten,
+    Snapshot,
+    TableVersion,
+    brought,
+    entry_of,
+    moved,
+    plain,
+    snapshots_of,
+)
 from cxlib.errors import CxError, StoreError, did_you_mean
 
 __all__ = ["LEDGER", "Batch", "Dropped", "Ledger", "Snapshot", "TableVersion", "sync", "writer_lock"]
@@ -68,6 +79,7 @@ class Ledger:
         *,
         now: datetime,
         upon: str | None = None,
+        rewritten: int = 0,
     ) -> Snapshot:
         """Append one snapshot and make it visible at once; call it under `writer_lock`.
 
@@ -83,6 +95,8 @@ class Ledger:
             The moment to write down, with a zone.
         upon
             The id of the newest snapshot when `tables` were begun, '' for none; default: nobody can have come between.
+        rewritten
+            How often that snapshot had been rewritten.
 
         Returns
         -------
@@ -96,7 +110,7 @@ class Ledger:
             Where another process has added a snapshot meanwhile, as it can at a URL, which nobody locks.
         """
         past = Ledger.read(store)
-        if upon is not None and upon != (past[-1].id if past else ""):
+        if upon is not None and (upon, rewritten) != ((past[-1].id, len(past[-1].rewritten)) if past else ("", 0)):
             raise entries.overtaken(store)
         content = {name: [version.rows, plain(version)["latest"]] for name, version in tables.items()}
         made_of = json.dumps([past[-1].id if past else "", content, brought(batch)], sort_keys=True)
@@ -143,6 +157,31 @@ class Ledger:
             _write(store, marked)
 
     @staticmethod
+    def rewrite(store: Where, tables: Mapping[str, Mapping[str, TableVersion]], why: str, *, now: datetime) -> None:
+        """Let snapshots name other versions of their tables, all at once; call it under `writer_lock`.
+
+        Parameters
+        ----------
+        store
+            The store.
+        tables
+            Snapshot id -> all its tables from now on. Its id stays.
+        why
+            What was taken out of them, in words; it may name nobody.
+        now
+            The moment to write down, with a zone.
+        """
+        mark = Rewritten(now.astimezone(UTC).strftime(_STAMP), why)
+        new = [
+            replace(one, tables=dict(tables[one.id]), rewritten=(*one.rewritten, mark)) if one.id in tables else one
+            for one in Ledger.read(store)
+        ]
+        if isinstance(store, Remote):
+            entries.move(store, {one.id: moved(one) for one in new if one.rewritten})
+        else:
+            _write(store, new)
+
+    @staticmethod
     def find(store: Where, as_of: str | None = None) -> Snapshot:
         """Return one snapshot.
 
@@ -160,17 +199,22 @@ class Ledger:
             Where nothing was ingested, nothing or several fit, or the snapshot was dropped; it says which there are
             and at which the store is.
         """
+        return Ledger.find_beside(store, as_of)[0]
+
+    @staticmethod
+    def find_beside(store: Where, as_of: str | None = None) -> tuple[Snapshot, Snapshot]:
+        """Return one snapshot, as `find` does, and the newest."""
         snapshots = Ledger.read(store)
         if not snapshots:
             raise StoreError("nothing ingested yet: run `cx demo` or `cx ingest SOURCE`")
         if not as_of:
-            return snapshots[-1]
+            return snapshots[-1], snapshots[-1]
         found = _of_day(snapshots, as_of) if _DAY.fullmatch(as_of) else _called(snapshots, as_of)
         if found.dropped is not None:
             when, why = found.dropped
             meant = found.id if found.id == as_of else f"{found.id} ('{as_of}')"
             raise StoreError(f"snapshot {meant} was compacted away at {when}: {why}", hint=_there_are(snapshots))
-        return found
+        return found, snapshots[-1]
 
     @staticmethod
     def state(store: Where) -> str:

@@ -19,6 +19,10 @@ LOCK = "writer.lock"
 _PAUSE = 0.1  # seconds between two tries
 
 
+class TakenError(StoreError):
+    """Another process is writing."""
+
+
 class _Place:
     """A lock that this process holds; `handle` is None once it was let go."""
 
@@ -106,7 +110,7 @@ def _acquire(store: Path, until: float) -> int:
             return handle
         os.close(handle)
         if not free and time.monotonic() >= until:
-            raise StoreError(
+            raise TakenError(
                 f"another process ({who or 'it has not said which'}) is writing to {store}",
                 hint="Wait until it has ended, then try again.",
             )

@@ -21,11 +21,17 @@ def refused(table: Table) -> str:
 
 
 def set_aside(
-    connection: duckdb.DuckDBPyConnection, query: Query, rules: Sequence[Rule], timezone: str, aliases: Collection[str]
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    rules: Sequence[Rule],
+    timezone: str,
+    aliases: Collection[str],
+    kept_out: Sequence[Rule] = (),
 ) -> str:
     """Make the table of refused rows: what the SQL yielded, as text, then `_file`, `_row` and `reasons`.
 
-    Only called where there are some: the query runs once more, this time carrying places.
+    Only called where there are some: the query runs once more, this time carrying places. Rows that `kept_out` refuses
+    are left out: nobody may have them.
 
     Returns
     -------
@@ -39,6 +45,7 @@ def set_aside(
     columns = ", ".join([*raw, *place, f"{reasons(rules)} AS {REASONS}"])
     found = judged(query.table, query.given, rules, timezone, f"({carried or query.sql}\n)")
     order = ", ".join([FILE, ROW, *(name(column) for column in query.given)])
+    bad = " AND ".join(["_bad", *(f"NOT coalesce({rule.broken}, false)" for rule in kept_out)])
     target = refused(query.table)
-    connection.execute(f"CREATE TABLE {target} AS SELECT {columns} FROM ({found}) WHERE _bad ORDER BY {order}")
+    connection.execute(f"CREATE TABLE {target} AS SELECT {columns} FROM ({found}) WHERE {bad} ORDER BY {order}")
     return target

@@ -35,6 +35,17 @@ _WORDS = {
     MONEY: "an amount",
     BOOLEAN: "true or false",
 }
+CONSENT = "consent"
+_AGREEMENT = {
+    "false": (
+        "withdrawn", "revoked", "denied", "declined", "refused", "rejected", "unsubscribed", "opted out", "opted-out",
+        "opted_out", "opt-out", "opt out", "opt_out", "optout", "off",
+    ),
+    "true": (
+        "given", "granted", "agreed", "accepted", "subscribed", "opted in", "opted-in", "opted_in", "opt-in", "opt in",
+        "opt_in", "optin", "on",
+    ),
+}  # fmt: skip
 # A spreadsheet saves a long number as 1.23E+15: many ids become one, and their rows would be lost as duplicates.
 _DAMAGED = r"(^|\W)\d([.,]\d+)?[eE]\+\d+(\W|$)"
 _CONTROL = r"[\x00-\x1f\x7f]"
@@ -97,7 +108,17 @@ def typed(column: Column, given: str | None, timezone: str) -> str:
         return f"CASE WHEN regexp_full_match({words}, '[+-]?\\d+(\\.0*)?') THEN try_cast({words} AS BIGINT) END"
     if column.type == NUMBER:
         return f"CASE WHEN isfinite(try_cast({raw} AS DOUBLE)) THEN try_cast({raw} AS DOUBLE) END"
+    if column.name == CONSENT and given == "VARCHAR":
+        return _agreement(words)
     return f"try_cast({words if given == 'VARCHAR' else raw} AS {kind})"
+
+
+def _agreement(words: str) -> str:
+    """Return SQL for a consent from the words of a tool: one that was withdrawn must never be refused as unreadable."""
+    listed = {answer: ", ".join(map(text, said)) for answer, said in _AGREEMENT.items()}
+    said = f"lower({words})"
+    cases = " ".join(f"WHEN {said} IN ({these}) THEN {answer}" for answer, these in listed.items())
+    return f"CASE {cases} ELSE try_cast({words} AS BOOLEAN) END"
 
 
 def _moment(raw: str, given: str, timezone: str) -> str:

@@ -37,11 +37,19 @@ class Dropped(NamedTuple):
     why: str
 
 
+class Rewritten(NamedTuple):
+    """When rows or words were taken out of a snapshot (UTC, ISO 8601), and why; it never says whose."""
+
+    when: str
+    why: str
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """All tables at one moment, with the batches that made it, oldest first; `batches[-1]` is the one it added.
 
-    One that was `dropped` stays listed, and cannot be opened.
+    One that was `dropped` stays listed, and cannot be opened. One that was `rewritten` lacks people who were erased
+    since, or what was kept for long enough.
     """
 
     id: str
@@ -49,6 +57,7 @@ class Snapshot:
     tables: dict[str, TableVersion]
     batches: tuple[Batch, ...] = ()
     dropped: Dropped | None = None
+    rewritten: tuple[Rewritten, ...] = ()
 
     @property
     def batch(self) -> Batch:
@@ -74,7 +83,13 @@ def entry_of(snapshot: Snapshot) -> dict[str, Any]:
         "tables": {name: plain(version) for name, version in sorted(snapshot.tables.items())},
         "batch": brought(snapshot.batch),
     }
-    return entry | ({"dropped": snapshot.dropped._asdict()} if snapshot.dropped else {})
+    marks = {"rewritten": [one._asdict() for one in snapshot.rewritten]} if snapshot.rewritten else {}
+    return entry | marks | ({"dropped": snapshot.dropped._asdict()} if snapshot.dropped else {})
+
+
+def moved(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what of a snapshot's entry a rewriting changes, as JSON holds it."""
+    return {key: value for key, value in entry_of(snapshot).items() if key in ("tables", "rewritten")}
 
 
 def snapshots_of(entries: Sequence[Mapping[str, Any]]) -> list[Snapshot]:
@@ -88,5 +103,6 @@ def snapshots_of(entries: Sequence[Mapping[str, Any]]) -> list[Snapshot]:
             for name, t in entry["tables"].items()
         }
         dropped = Dropped(**entry["dropped"]) if "dropped" in entry else None
-        found.append(Snapshot(entry["id"], entry["created_at"], tables, batches, dropped))
+        rewritten = tuple(Rewritten(**one) for one in entry.get("rewritten", ()))
+        found.append(Snapshot(entry["id"], entry["created_at"], tables, batches, dropped, rewritten))
     return found

@@ -20,6 +20,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib import contract
+from cxlib.data import consent as consents
 from cxlib.data import tables
 from cxlib.data.ledger import Batch, Ledger, Snapshot, TableVersion, writer_lock
 from cxlib.data.places import Where, location_of, readable
@@ -28,12 +29,14 @@ from cxlib.data.sources import name, text
 from cxlib.data.stage import SOURCE
 from cxlib.data.texts import Text, plainly
 from cxlib.data.views import Tables
+from cxlib.errors import StoreError
 from cxlib.params.intake import Repeats
+from cxlib.params.retention import Consent
 
 __all__ = ["Batch", "Ledger", "Snapshot", "Store", "TableVersion", "location_of", "writer_lock"]
 
 MEMORY_LIMIT = "2GB"
-_ALL = Repeats()
+_ALL, _AGREED = Repeats(), Consent()
 
 
 class Store:
@@ -61,6 +64,7 @@ class Store:
         *,
         as_of: str | None = None,
         repeats: Repeats = _ALL,
+        consent: Consent = _AGREED,
         timezone: str = "UTC",
         threads: int | None = None,
         memory_limit: str = MEMORY_LIMIT,
@@ -77,6 +81,8 @@ class Store:
             A snapshot: its id, a beginning of it, or a day as 2026-10-31; default: the newest.
         repeats
             Which answers count where a customer answers a question several times; default: all.
+        consent
+            What needs the consent of customers; who has withdrawn it in the newest snapshot is left out of any.
         timezone
             The reporting timezone, whose months `repeats` may speak of.
         threads
@@ -90,9 +96,9 @@ class Store:
             Where nothing was ingested, or no snapshot has this id.
         """
         place = location_of(Path(root), location)
-        snapshot = Ledger.find(place, as_of)
+        snapshot, newest = Ledger.find_beside(place, as_of)
         connection = _connect(readable(place), threads, memory_limit)
-        return cls(place, snapshot, connection, Tables(place, snapshot, connection, repeats, timezone))
+        return cls(place, snapshot, connection, Tables(place, snapshot, newest, connection, repeats, consent, timezone))
 
     def text(self, expression: ir.Table) -> Text:
         """Compile an Ibis table expression over `tables`, for `fetch`."""
@@ -117,7 +123,12 @@ class Store:
         try:
             found = query()
         except duckdb.IOException:
-            Ledger.find(self._place, self.snapshot.id)  # says so where the snapshot was compacted away meanwhile
+            now = Ledger.find(self._place, self.snapshot.id)  # says so where the snapshot was compacted away meanwhile
+            if now.rewritten != self.snapshot.rewritten:
+                raise StoreError(
+                    f"something was taken out of snapshot {now.id} while it was read: {now.rewritten[-1].why}",
+                    hint="Open it again.",
+                ) from None
             if not (isinstance(self._place, Remote) and self._place.fetch_again()):
                 raise
             found = query()  # copies on this machine had made room for others
@@ -127,6 +138,25 @@ class Store:
     def pinned(self, table: str) -> tables.Pinned | None:
         """Return the files of a table of the snapshot; None where it has no such table."""
         return self._tables.pinned(table) if table in self.snapshot.tables else None
+
+    def left_out(self, table: str) -> dict[str, str]:
+        """Return month -> a digest of the people who are left out of a table, for the months in which there are any."""
+        people, pinned = self._tables.left_out, self.pinned(table)
+        if people is None or pinned is None or table not in consents.TABLES_ASKED:
+            return {}
+        return people.digests(table, tables.select(contract.TABLES[table], pinned, physical=True))
+
+    def answers_left_out(self, start: datetime, until: datetime) -> int:
+        """Return how many answers given in [start, until) are left out, as their people do not agree."""
+        people = self._tables.left_out
+        if people is None or "responses" not in self.snapshot.tables or "surveys" not in people.rule.needed_for:
+            return 0
+        rows = tables.select(
+            contract.TABLES["responses"], self._tables.pinned("responses").within(f"{start:%Y-%m}", f"{until:%Y-%m}")
+        )
+        within = f"responded_at >= TIMESTAMP '{start}' AND responded_at < TIMESTAMP '{until}'"
+        query = f"SELECT count(*) FROM ({rows}) WHERE {within} AND {people.condition('responses')}"
+        return int(self._connection.raw_sql(query).fetchall()[0][0])
 
     def latest(self) -> dict[str, datetime]:
         """Return table -> the latest event time in it (naive UTC), for tables that have times and rows."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from cxlib.errors import StoreError
 
 # Logs are kept as long as the ledger names their versions: Delta's own clean-up would end time travel after 30 days.
 # No statistics in the log: DuckDB reads those of the Parquet files, and minima of comments are personal data.
-_CONFIGURATION = {
+CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.dataSkippingNumIndexedCols": "0",
@@ -52,9 +53,9 @@ _KINDS = {
 }
 _HIDDEN = {SOURCE: TEXT, BATCH: TEXT, UPDATED: TIMESTAMP, MONTH: TEXT}
 # Delta would take a commit upon one that it does not know, where the two touch no month in common, and mix both.
-_ALONE = CommitProperties(max_commit_retries=0)
+ALONE = CommitProperties(max_commit_retries=0)
 _WORTH_ONE = 10  # commits that a reader need not go through for a checkpoint: at a URL, each takes two requests
-_FILE = re.compile(r"v(\d{6,})-[0-9a-f]{32}\.parquet")  # the version that brings it
+_FILE = re.compile(r"v(\d{6,})-([0-9a-f]{32}\.parquet)")  # the version that brings it; what tells it from all others
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Pinned:
 
     def within(self, first: str, last: str) -> Pinned:
         """Return the same for the months from the first to the last."""
-        return replace(self, files=tuple(file for file in self.files if first <= _month(file) <= last))
+        return replace(self, files=tuple(file for file in self.files if first <= month_of(file) <= last))
 
     def brought(self) -> tuple[str, ...]:
         """Return the files, which are on this machine from now on."""
@@ -84,7 +85,7 @@ class Pinned:
         """Month -> its files, oldest first."""
         found: dict[str, list[str]] = {}
         for file in sorted(self.files):
-            found.setdefault(_month(file), []).append(file)
+            found.setdefault(month_of(file), []).append(file)
         return found
 
 
@@ -131,9 +132,27 @@ def unreadable(store: Where, table: str, version: int, error: Exception) -> Stor
     return StoreError(f"{said}{error}", hint="Restore the store from a backup.")
 
 
-def _month(file: str) -> str:
+def month_of(file: str) -> str:
     """Return the month of a file, given by its path or name from the table on."""
     return Path(file).parent.name.partition("=")[2]
+
+
+def origin(file: str) -> str:
+    """Return what of a file's name its successors share: they hold the same rows, but for people who were erased."""
+    return _FILE.sub(r"\2", file)
+
+
+def renumbered(file: str, version: int) -> str:
+    """Return the name, from the table on, of a file's successor that a version brings."""
+    return _FILE.sub(rf"v{version:06}-\2", file)
+
+
+def adds(delta: DeltaTable) -> dict[str, AddAction]:
+    """Return the files of a table's version, by name from the table on, each as Delta is told of it."""
+    found = pa.table(delta.get_add_actions(flatten=True)).select(["path", "size_bytes", "num_records"]).to_pylist()
+    named = {"/".join(one["path"].split("/")[-2:]): one for one in found}
+    now = int(time.time() * 1000)
+    return {path: add_of(path, one["size_bytes"], one["num_records"], now) for path, one in named.items()}
 
 
 def _sizes(delta: DeltaTable) -> dict[str, int]:
@@ -156,10 +175,10 @@ def select(shape: Table, pinned: Pinned, *, physical: bool = False) -> str:
     ]
     if not pinned.files:
         return f"SELECT {', '.join(typed)} WHERE false"
-    return f"SELECT {', '.join(typed)} FROM {month_files(pinned.brought()) if physical else _files(pinned)}"
+    return f"SELECT {', '.join(typed)} FROM {month_files(pinned.brought()) if physical else files(pinned)}"
 
 
-def _files(pinned: Pinned) -> str:
+def files(pinned: Pinned) -> str:
     """Return SQL for the rows of files as they are."""
     return f"read_parquet([{', '.join(path_text(Path(file)) for file in pinned.brought())}], hive_partitioning = false)"
 
@@ -187,11 +206,13 @@ def measure(
     pinned = pin(store, shape.name, version)
     if not pinned.files:
         return 0, None
-    rows = connection.execute(f"SELECT count(*) FROM {_files(pinned)}").fetchone()
-    newest = replace(pinned, files=tuple(list(pinned.months.values())[-1]))
-    latest = f"max({name(shape.time)})::TIMESTAMP" if shape.time else "NULL"
-    time = connection.execute(f"SELECT {latest} FROM ({select(shape, newest)})").fetchone()
-    return (rows[0] if rows else 0), (time[0] if time else None)
+    rows = connection.execute(f"SELECT count(*) FROM {files(pinned)}").fetchone()
+    for month in reversed(pinned.months.values()) if shape.time else ():  # a file may have lost its rows
+        newest = select(shape, replace(pinned, files=tuple(month)))
+        time = connection.execute(f"SELECT max({name(shape.time)})::TIMESTAMP FROM ({newest})").fetchone()
+        if time and time[0] is not None:
+            return (rows[0] if rows else 0), time[0]
+    return (rows[0] if rows else 0), None
 
 
 def write(store: Where, shape: Table, version: int | None, months: Files) -> int:
@@ -225,10 +246,10 @@ def write(store: Where, shape: Table, version: int | None, months: Files) -> int
         f"{MONTH}={month}/v{number:06}-{uuid4().hex}.parquet": one for month, files in months.items() for one in files
     }
     added = [_add(relative, file, rows) for relative, (file, rows) in placed.items()]
-    kept = {one for one in names(base) if _month(one) not in months} if base and version is not None else set()
+    kept = {one for one in names(base) if month_of(one) not in months} if base and version is not None else set()
     try:
         with _in_time(store):
-            _bring(store, shape.name, {relative: file for relative, (file, _) in placed.items()})
+            place(store, shape.name, {relative: file for relative, (file, _) in placed.items()})
             _commit(store, shape, None if version is None else base, months, added)
         made = open_delta(store, shape.name, number)
         if names(made) != kept | placed.keys():
@@ -237,12 +258,17 @@ def write(store: Where, shape: Table, version: int | None, months: Files) -> int
         for _ in remove(store, [f"{shape.name}/{relative}" for relative in placed]):
             pass
         raise
-    if not isinstance(store, Remote):
-        log = store / shape.name / "_delta_log"
-        _sync([*sorted(log.glob("*.json"))[-50:], log])
-    elif number and number % _WORTH_ONE == 0:
+    sync_log(store, shape.name)
+    if isinstance(store, Remote) and number and number % _WORTH_ONE == 0:
         made.create_checkpoint()
     return number
+
+
+def sync_log(store: Where, table: str) -> None:
+    """Have the log of a table on the disk before the ledger names what it says."""
+    if not isinstance(store, Remote):
+        log = store / table / "_delta_log"
+        _sync([*sorted(log.glob("*.json"))[-50:], log])
 
 
 @contextmanager
@@ -268,7 +294,7 @@ def _undo(store: Where, table: str, version: int | None) -> DeltaTable | None:
     if DeltaTable.is_deltatable(str(store / table), storage_options=options(store)):
         found = open_delta(store, table)
         if version is not None and found.version() != version:
-            found.restore(version, commit_properties=_ALONE)
+            found.restore(version, commit_properties=ALONE)
     if not isinstance(store, Remote):
         for file in (store / table).glob(f"{MONTH}=*/v*.parquet"):
             brought = _FILE.fullmatch(file.name)
@@ -277,8 +303,8 @@ def _undo(store: Where, table: str, version: int | None) -> DeltaTable | None:
     return found
 
 
-def _bring(store: Where, table: str, files: Mapping[str, Path]) -> None:
-    """Move files into the store, and have them on its disk."""
+def place(store: Where, table: str, files: Mapping[str, Path]) -> None:
+    """Move files, by name from the table on, into the store, and have them on its disk."""
     if isinstance(store, Remote):
         store.upload({f"{table}/{relative}": file for relative, file in files.items()})
         return
@@ -297,9 +323,13 @@ def _move(file: Path, target: Path) -> None:
 def _add(relative: str, file: Path, rows: int) -> AddAction:
     """Describe a file to Delta, before it is moved to where it belongs."""
     state = file.stat()
-    values: dict[str, str | None] = {MONTH: _month(relative)}
-    counted = json.dumps({"numRecords": rows})
-    return AddAction(relative, state.st_size, values, int(state.st_mtime * 1000), True, counted)
+    return add_of(relative, state.st_size, rows, int(state.st_mtime * 1000))
+
+
+def add_of(relative: str, size: int, rows: int, moment: int) -> AddAction:
+    """Describe a file to Delta: its bytes and rows, and when it was written, in milliseconds."""
+    values: dict[str, str | None] = {MONTH: month_of(relative)}
+    return AddAction(relative, size, values, moment, True, json.dumps({"numRecords": rows}))
 
 
 def _commit(
@@ -312,12 +342,12 @@ def _commit(
     if base is None:
         create_table_with_add_actions(
             str(store / shape.name), schema, added, mode="overwrite", partition_by=[MONTH],
-            configuration=_CONFIGURATION, storage_options=options(store), commit_properties=_ALONE,
+            configuration=CONFIGURATION, storage_options=options(store), commit_properties=ALONE,
         )  # fmt: skip
     else:
         only = [(MONTH, "in", list(months))]
         actions: list[AddAction | RemoveAction] = [*added]
-        base.create_write_transaction(actions, "overwrite", schema, [MONTH], only, commit_properties=_ALONE)
+        base.create_write_transaction(actions, "overwrite", schema, [MONTH], only, commit_properties=ALONE)
 
 
 def _sync(paths: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""The tables of an open snapshot: under the ids of persons, and of repeated answers those that count.
+"""The tables of an open snapshot: of people who agree, under the ids of persons, of repeated answers those that count.
 
 Views upon views, in three schemas: `held` has the tables as the store holds them, `main` shows what readers see, and
 `spare` shows the same rows under the ids that came, for a query that asks for no person.
@@ -7,22 +7,24 @@ Views upon views, in three schemas: `held` has the tables as the store holds the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from cxlib import contract
-from cxlib.data import identity, repeats, rules, tables
+from cxlib.data import consent, identity, repeats, rules, tables
 from cxlib.data.columns import needed
 from cxlib.data.ledger import Snapshot
 from cxlib.data.places import Where
 from cxlib.data.sources import name
 from cxlib.data.texts import SPARE, Text, fits, text_of
 from cxlib.params.intake import Repeats
+from cxlib.params.retention import Consent
 
 _HELD = "held"
-_PEOPLE = f'{_HELD}."people"'
+_PEOPLE, _LEFT_OUT = f'{_HELD}."people"', f'{_HELD}."people left out"'
 ANSWERS = "all responses"  # those too that do not count, where a rule leaves any out
 
 
@@ -33,8 +35,12 @@ class Tables(Mapping[str, ir.Table]):
     name: whether an invitation was answered does not depend on the rule.
     """
 
-    def __init__(self, store: Where, snapshot: Snapshot, connection: Any, rule: Repeats, timezone: str) -> None:
+    def __init__(
+        self, store: Where, snapshot: Snapshot, newest: Snapshot, connection: Any, rule: Repeats, agreed: Consent,
+        timezone: str,
+    ) -> None:  # fmt: skip
         self._store, self._connection, self._rule, self._timezone = store, connection, rule, timezone
+        self._newest, self._agreed = newest, agreed
         self._versions = {n: snapshot.tables[n] for n in contract.TABLES if n in snapshot.tables}
         self._pinned: dict[str, tables.Pinned] = {}
         self._open: dict[str, ir.Table] = {}
@@ -66,6 +72,18 @@ class Tables(Mapping[str, ir.Table]):
             self._pinned[table] = tables.pin(self._store, table, self._versions[table].version)
         return self._pinned[table]
 
+    @cached_property
+    def left_out(self) -> consent.LeftOut | None:
+        """Whose surveys and texts are in none of these tables; None where all are."""
+        own = self._connection.con
+        if not consent.list_people(own, self._store, self._newest, self._agreed, _LEFT_OUT):
+            return None
+        return consent.LeftOut(own, self._agreed, _LEFT_OUT, self._select)
+
+    def _select(self, table: str) -> str:
+        """Return SQL for the rows of a table of the snapshot as the store holds them; empty without the table."""
+        return tables.select(contract.TABLES[table], self.pinned(table)) if table in self._versions else ""
+
     def spare(self, expression: ir.Table) -> ir.Table:
         """Return an expression without the look-up of persons in tables of which it asks for none."""
         if not (self._spare and isinstance(expression, ir.Table)):
@@ -90,7 +108,10 @@ class Tables(Mapping[str, ir.Table]):
         pinned = self.pinned(table)
         shape = rules.shape(table, pinned.columns)
         held = f"{_HELD}.{name(table)}"
-        self._connection.raw_sql(f"CREATE VIEW {held} AS {tables.select(shape, pinned)}")
+        select = tables.select(shape, pinned)
+        if table in consent.TABLES_ASKED and self.left_out is not None:
+            select = self.left_out.agreed(table, select)
+        self._connection.raw_sql(f"CREATE VIEW {held} AS {select}")
         persons = self._by_person(shape, held)
         shown = f"({persons})" if persons else held
         kept = ""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Window
+from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Window, fault
 from cxlib.params.intake import File, Limits, Repeats, Source
+from cxlib.params.retention import Consent, Retention
+from cxlib.params.serving import Serving
 from cxlib.params.trials import Change, Covariates, Experiment, Register, Traffic
 
 # told here too: whoever reads params finds every model in this place
@@ -75,6 +77,9 @@ class Workspace(Model):
     worth: Worth = Worth()
     ends_recorded_since: Annotated[Day | None, Null] = None  # of subscriptions; default: as the ends themselves show
     retention_days: int = Field(400, ge=1)  # how long `cx compact` leaves a snapshot alone
+    retention: Retention = Retention()  # how long it leaves texts, rows, refused rows and old reports alone
+    consent: Consent = Consent()
+    serving: Serving = Serving()  # how `cx serve` treats its viewers
     settled_after_months: int = Field(3, ge=0)  # data of still later months do not touch what was told of a period
 
 
@@ -247,6 +252,8 @@ class Report(Model):
     id: str
     title: Name
     audience: Name
+    pdf: bool = False  # whether a PDF of all pages is made, too
+    readers: tuple[Name, ...] = ()  # groups that may see it on a server; none named: everybody who is let in
     folder: str = ""  # of the notebooks; default: notebooks/<id>
     notebooks: Names  # file names without .ipynb, in reading order
     of: Literal["period", "experiment"] = "period"  # what one report of the pack is about
@@ -254,6 +261,14 @@ class Report(Model):
     segments: tuple[Name, ...] = ()
     audit: tuple[Name, ...] = ()  # metrics that ask how well the survey itself was run
     drivers: tuple[Name, ...] = ()  # models of what drives a score
+
+    @model_validator(mode="before")
+    @classmethod
+    def _readers_are_named(cls, data: Any) -> Any:
+        """Take `readers:` without a value not for everybody: it is a list that somebody forgot to fill."""
+        if isinstance(data, dict) and data.get("readers", [""]) == "":
+            raise fault("`readers` names nobody: name groups, or leave it out where everybody may see the report")
+        return data
 
 
 class Theme(Model):

@@ -17,6 +17,7 @@ from cxlib.params.definitions import check_condition, check_drivers, check_metri
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
 from cxlib.params.models import Change, Driver, File
+from cxlib.periods import known_locale
 
 Path_ = tuple[str | int, ...]
 Types = Mapping[str, Mapping[str, str]]
@@ -91,9 +92,20 @@ def _timezone(draft: Draft, entry: Entry, key: Path_, name: str | None) -> None:
         draft.blame(entry, key, f"'{name}' is not a timezone{advice}", str(name))
 
 
+def _locale(draft: Draft, entry: Entry) -> None:
+    """Refuse a locale that CLDR does not know: its numbers would be written in English."""
+    name = str(entry.content.locale or "en")
+    if name != "en" and known_locale(name) is None:
+        from babel.localedata import locale_identifiers
+
+        advice = did_you_mean(name.replace("-", "_"), locale_identifiers()) or "; write one as es, pt-BR or en-GB"
+        draft.blame(entry, ("locale",), f"'{name}' is not a locale{advice}", name)
+
+
 def _workspace(draft: Draft, entry: Entry) -> None:
-    """Check the timezone, the segments of weighting, and that attributes are no columns of the contract."""
+    """Check the timezone, the locale, the segments of weighting, and that attributes are no columns of the contract."""
     _timezone(draft, entry, ("timezone",), entry.content.timezone)
+    _locale(draft, entry)
     if entry.content.weighting is not None:
         _weighting(draft, entry)
     for name in entry.content.attributes or {}:

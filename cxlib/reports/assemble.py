@@ -14,26 +14,42 @@ import pandas as pd
 
 from cxlib import results
 from cxlib.measure.audit import OUT_OF_RANGE
-from cxlib.reports import disclosure, page, places, provenance
-from cxlib.reports.build import RESULTS, Build, moment
+from cxlib.reports import disclosure, extras, glance, page, places, provenance, withheld
+from cxlib.reports.build import AGAIN, RESULTS, Build, moment
 from cxlib.reports.context import Context, least
 from cxlib.reports.inputs import Frozen
 from cxlib.reports.made_of import made_of
 from cxlib.reports.parameters import Value, declared
 from cxlib.reports.writing import scrub
-from cxlib.show import tables, words
+from cxlib.show import formats, tables, words
 
+REPAIRS = 3  # how often a run is made again with more hidden, before it is refused
+PARTS = "results"  # the folder of what each notebook recorded
 HEADLINES = ("decision", "plan")  # rows whose note is a sentence that opens the report of an experiment
 
 
 def assemble(build: Build) -> dict[str, Any]:
-    """Write all that is left of a run, its manifest last; return the manifest."""
+    """Write all that is left of a run, its manifest last; return the manifest.
+
+    Where it may be published once more is hidden, nothing is written: what is returned says what, and where.
+    """
     frame = _merge(build)
-    counted = [*build.params.metrics.values(), OUT_OF_RANGE]
-    small = {metric.id: least(build.params.workspace, metric) for metric in counted}
-    manifest = _manifest(build, disclosure.check(build.folder, small, build.params.workspace.min_n))
-    manifest["headline"], glance = _glance(build, frame)
-    (build.folder / "index.html").write_text(_index(build, glance, manifest), encoding="utf-8")
+    verdict = _verdict(build)
+    if verdict["withhold"] and build.repairs < REPAIRS and not any(done.error for done in build.executed.values()):
+        return {"state": AGAIN, "withhold": verdict["withhold"], "notebooks": verdict["notebooks"]}
+    _parts_go(build)
+    manifest = _manifest(build, verdict)
+    manifest["headline"], manifest["glance"], table = _glance(build, frame)
+    context = _context(build)
+    if context is not None and manifest["state"] != "failed":
+        table = extras.write(build, context, frame, manifest, table)
+    index = build.folder / "index.html"
+    index.write_text(_index(build, table, manifest), encoding="utf-8")
+    people = [] if manifest["errors"] else _people(build, manifest)  # a page with an error is never published
+    if people:
+        verdict |= {"verdict": "refused", "found": [*verdict["found"], *people]}
+        manifest["state"] = "failed"
+        index.write_text(_index(build, table, manifest), encoding="utf-8")
     manifest["outputs"] = provenance.checksums(build.folder, leave_out=[places.MANIFEST])
     text = json.dumps(manifest, indent=1, ensure_ascii=False, default=str)
     unfinished = build.folder / f"{places.MANIFEST}.part"
@@ -46,20 +62,50 @@ def assemble(build: Build) -> dict[str, Any]:
 def _merge(build: Build) -> pd.DataFrame:
     """Merge what the notebooks recorded, in reading order, into one file; what two of them show stands once.
 
-    A worker that dies may leave this to be done again: the parts go only once the whole is there.
+    A worker that dies may leave this to be done again: the parts go only once the whole is there, and nothing of it is
+    to be made again.
     """
     merged = build.folder / RESULTS
-    if merged.is_file():
-        frame = pd.read_parquet(merged)
-    else:
-        files = [build.folder / "results" / f"{name}.parquet" for name in build.notebooks]
-        frame = results.concat(pd.read_parquet(path) for path in files if path.is_file())
-        frame = frame.drop_duplicates(list(results.TEXT), ignore_index=True)
-        unfinished = merged.with_suffix(".part")
-        frame.to_parquet(unfinished, index=False)
-        unfinished.replace(merged)
-    shutil.rmtree(build.folder / "results", ignore_errors=True)
+    if not (build.folder / PARTS).is_dir() and merged.is_file():
+        return pd.read_parquet(merged)
+    files = [build.folder / PARTS / f"{name}.parquet" for name in build.notebooks]
+    frame = results.concat(pd.read_parquet(path) for path in files if path.is_file())
+    frame = frame.drop_duplicates(list(results.TEXT), ignore_index=True)
+    unfinished = merged.with_suffix(".part")
+    frame.to_parquet(unfinished, index=False)
+    unfinished.replace(merged)
     return frame
+
+
+def _parts_go(build: Build) -> None:
+    """Remove what is merged, or was but for the notebooks, in one step."""
+    parts, gone = build.folder / PARTS, build.folder / f".{PARTS}"
+    shutil.rmtree(gone, ignore_errors=True)
+    if parts.is_dir():
+        parts.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+    (build.folder / withheld.FILE).unlink(missing_ok=True)
+
+
+def _people(build: Build, manifest: Mapping[str, Any]) -> list[str]:
+    """Look through all that was made, the index and the manifest too, for what tells who somebody is."""
+    from cxlib.reports.disclosure import personal
+
+    known = personal.known(build.root, build.params, build.snapshot["id"])
+    return personal.scan(build.folder, known, {places.MANIFEST: manifest})
+
+
+def _verdict(build: Build) -> dict[str, Any]:
+    """Pass the run through the gate, beside all reports that stand."""
+    space = build.params.workspace
+    counted = [*build.params.metrics.values(), OUT_OF_RANGE]
+    small = {metric.id: least(space, metric) for metric in counted}
+    others = [] if build.alone else places.others(places.folder_of(build.root, space.reports), build.name)
+    beside = disclosure.Beside(
+        {metric.id: metric for metric in counted}, build.params.touchpoints, [one.folder for one in others],
+        withheld.cells(build.withheld),
+    )  # fmt: skip
+    return disclosure.check(build.folder, small, space.min_n, beside) | {"beside": places.named(others)}
 
 
 def _manifest(build: Build, verdict: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +119,7 @@ def _manifest(build: Build, verdict: dict[str, Any]) -> dict[str, Any]:
         "pack": build.report.id,
         "title": build.report.title,
         "audience": build.report.audience,
+        "readers": list(build.report.readers),
         "period": build.period.label,
         "period_title": build.about,
         "experiment": build.experiment,
@@ -105,24 +152,26 @@ def _seeds(build: Build) -> Mapping[str, Mapping[str, Value]]:
     return found
 
 
-def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], str]:
-    """Return the headline in sentences, and the table of the pack's metrics."""
+def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], dict[str, Any], str]:
+    """Return the headline in sentences, what the catalogue shows of the report, and the table of its metrics."""
     context = _context(build)
     if build.experiment:
         told = [line for note in frame.loc[frame["metric"].isin(HEADLINES), "note"] for line in note.splitlines()]
-        return told or [f"{build.about}: nothing could be told."], ""
+        return told or [f"{build.about}: nothing could be told."], {}, ""
     metrics = context.described if context else build.metrics()
     metrics = {name: metrics[name] for name in build.report.metrics}
     currency = context.currency if context else None
     how: dict[str, Any] = {"currency": currency, "locale": build.params.workspace.locale}
+    formats.use(currency or build.params.workspace.currency, build.params.workspace.locale)
     whole = frame[(frame["segment"] == "all") & frame["metric"].isin(metrics)]
     lead, *rest = words.headline(whole, metrics, build.period, **how)
     why = words.reason(frame, metrics, **how)
     told = [lead, *filter(None, [why]), *rest]
-    return told, tables.scorecard(whole, metrics, build.period.label, title="All metrics", **how)
+    table = tables.scorecard(whole, metrics, build.period.label, title="All metrics", **how)
+    return told, glance.glance(frame, metrics, build.period, context, **how), table
 
 
-def _index(build: Build, glance: str, manifest: Mapping[str, Any]) -> str:
+def _index(build: Build, table: str, manifest: Mapping[str, Any]) -> str:
     """Return the page that opens a report: headline, pages, table, provenance."""
     title = f"{build.report.title}, {build.about}"
     parts = [f"<h1>{escape(title)}</h1>"]
@@ -131,16 +180,22 @@ def _index(build: Build, glance: str, manifest: Mapping[str, Any]) -> str:
     context = _context(build)
     told = ["This run is not published. The last good report, if there was one, still stands."]
     parts.append(page.warnings(told * (manifest["state"] == "failed") + (context.warnings if context else [])))
-    lead, *rest = manifest["headline"]
-    points = "".join(f"<li>{escape(sentence)}</li>" for sentence in rest)
-    parts.append(f'<p class="lead">{escape(lead)}</p>' + (f"<ul>{points}</ul>" if points else ""))
+    parts.append(page.headline(manifest["headline"]))
     pages = [
-        (f"{name}.html", page.first_heading(notebook, name), page.first_paragraph(notebook))
+        (f"{name}.html", page.first_heading(notebook, name), _found(build, name))
         for name, notebook in build.notebooks.items()
     ]
-    parts += [page.links(pages), "<h2>At a glance</h2>" if glance else "", glance, "<h2>Where this comes from</h2>"]
+    parts += [page.links(pages), "<h2>At a glance</h2>" if table else "", table, extras.links(manifest)]
+    parts.append("<h2>Where this comes from</h2>")
     parts.append(_facts(build, manifest, [origin.title for origin in context.origins] if context else []))
     return page.page(title, "\n".join(parts), build.shell(), current="index.html")
+
+
+def _found(build: Build, name: str) -> str:
+    """Return what a page says first: what it found, else what it asks."""
+    executed = build.folder / f"{name}.ipynb"
+    found = page.findings(json.loads(executed.read_text(encoding="utf-8"))) if executed.is_file() else []
+    return next(iter(found), page.first_paragraph(build.notebooks[name]))
 
 
 def _context(build: Build) -> Context | None:
@@ -157,7 +212,8 @@ def _facts(build: Build, manifest: Mapping[str, Any], sources: Sequence[str]) ->
         if code["commit"]
         else ""
     )
-    tables = ", ".join(f"{name} {table['rows']:,}" for name, table in sorted(manifest["snapshot"]["tables"].items()))
+    held = sorted(manifest["snapshot"]["tables"].items())
+    tables = ", ".join(f"{name} {formats.counted(table['rows'])}" for name, table in held)
     pairs = {
         "Period": f"{build.period.title} ({build.period.first_day} to {last}, {build.params.workspace.timezone})",
         "Data": f"snapshot {manifest['snapshot']['id']} of {moment(manifest['snapshot']['created_at'])}",
@@ -166,6 +222,6 @@ def _facts(build: Build, manifest: Mapping[str, Any], sources: Sequence[str]) ->
         "Code": ", ".join(filter(None, (f"cxlib {code['cxlib']}" if code["cxlib"] else "", commit))),
         "Parameters": ", ".join(f"{name} = {value}" for name, value in build.given.items()),
         "Small groups": f"below {build.params.workspace.min_n} customers no number is shown; metrics may ask for more",
-        "Files": "results.parquet, run.json, figures/, inputs/",
+        "Files": "results.parquet, results.csv, results.xlsx, run.json, figures/, tables/, inputs/",
     }
     return page.facts(pairs)

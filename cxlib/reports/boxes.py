@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
 import pandas as pd
@@ -12,8 +12,11 @@ from cxlib.periods import Period
 from cxlib.reports import page
 from cxlib.reports.build import moment
 from cxlib.reports.context import Context
-from cxlib.show import markup, rows
+from cxlib.show import formats, markup, rows
 from cxlib.show.about import freshness
+from cxlib.show.markup import Html
+
+Offered = Callable[[Html, str], str]
 
 
 class Shown:
@@ -37,15 +40,26 @@ def run_line(context: Context) -> str:
     return "\n".join([head, *([f"Answers: {context.answers}"] if context.answers else []), *context.warnings])
 
 
-def run_box(context: Context) -> str:
-    """Return what a run is about: company, period, snapshot, sources, and what has to be known before any number."""
+def _as_it_is(table: Html, _name: str) -> str:
+    return table
+
+
+def run_box(context: Context, offered: Offered = _as_it_is) -> str:
+    """Return what a run is about: company, period, snapshot, sources, and what has to be known before any number.
+
+    `offered` returns a table with its downloads, which carry the name that is its second argument.
+    """
     title = f"{context.workspace.company} · {Period.parse(context.period).title}"
-    about = f"{context.report.title} · snapshot {context.snapshot} of {moment(context.created_at)}"
-    sources = "; ".join(f"{origin.title} ({origin.events:,} events)" for origin in context.origins)
-    head = f"<p><strong>{escape(title)}</strong></p><p>{escape(about)}</p>"
-    head += f"<p>Data: {escape(sources)}</p>" if sources else ""
-    head += f"<p>Answers: {escape(context.answers)}</p>" if context.answers else ""
-    fresh = f"<details><summary>Data behind this page</summary>{freshness(_records(context), title='Tables')}</details>"
+    sources = "; ".join(f"{origin.title} ({formats.counted(origin.events)} events)" for origin in context.origins)
+    about = [
+        f"Data: {sources}" if sources else "",
+        f"Answers: {context.answers}" if context.answers else "",
+        f"Snapshot {context.snapshot} of {moment(context.created_at)}",
+    ]
+    lines = "".join(f"<p>{escape(line)}</p>" for line in about if line)
+    tables = offered(freshness(_records(context), title="Tables"), "data")
+    fresh = f"<details><summary>Data behind this page</summary>{lines}{tables}</details>"
+    head = f"<p><strong>{escape(title)}</strong> · {escape(context.report.title)}</p>"
     return f'<div class="run-box">{head}{page.warnings(context.warnings)}{fresh}</div>'
 
 
@@ -53,8 +67,8 @@ def _records(context: Context) -> list[dict[str, object]]:
     return [item.model_dump() for item in context.freshness]
 
 
-def checks_html(frame: pd.DataFrame, metrics: Mapping[str, Metric]) -> str:
-    """Return the checks: what needs a look as sentences, alike ones together; all of them folded."""
+def checks_html(frame: pd.DataFrame, metrics: Mapping[str, Metric], offered: Offered = _as_it_is) -> str:
+    """Return the checks: what needs a look as sentences, alike ones together; all of them folded, with downloads."""
     named = frame.assign(what=[metrics[name].title if name in metrics else name for name in frame["what"]])
     look = named.loc[named["state"] == "look"]
     told = [
@@ -63,7 +77,8 @@ def checks_html(frame: pd.DataFrame, metrics: Mapping[str, Metric]) -> str:
     ]
     alarm = f"Please look at the other{'s' * (len(look) > 1)}." if told else ""
     columns = {n.capitalize(): [markup.text_cell(v) for v in named[n]] for n in ("what", "found", "limit", "state")}
-    table = markup.figure("All checks", markup.table(columns, ["Check"], [(kind,) for kind in named["check"]]))
+    body = markup.table(columns, ["Check"], [(kind,) for kind in named["check"]])
+    table = offered(markup.figure("All checks", body), "checks")
     return (
         f'<div class="note"><p>{len(named) - len(look)} of {len(named)} checks passed. {alarm}</p>'
         f"{page.warnings(told)}<details><summary>All checks</summary>{table}</details></div>"

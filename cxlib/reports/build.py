@@ -15,6 +15,7 @@ from cxlib.reports import page, provenance
 from cxlib.reports.parameters import Value
 
 RESULTS = "results.parquet"
+AGAIN = "again"  # the state of a run that is made again with more hidden
 KEPT = "data/kept"  # sums that were brought once, below the workspace
 
 
@@ -49,8 +50,16 @@ class Build:
     experiment: str = ""  # the one that the report is about; '' for a report of a period
     resolved: dict[str, dict[str, Value]] = field(default_factory=dict)
     executed: dict[str, Done] = field(default_factory=dict)
+    withheld: tuple[tuple[str, str, str, str], ...] = ()  # cells that are hidden in any case (`withheld.Cell`)
+    repairs: int = 0  # how often it was made again with more hidden
+    alone: bool = False  # whether it is looked at without the reports that stand: what stands is made once more
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """The pack, and the period or experiment: where the report stands."""
+        return self.report.id, self.experiment or self.period.label
 
     def begin(self) -> None:
         """Count its time from now: of many reports most wait for their turn."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from cxlib.reports.context import Context
+from cxlib.show.formats import formatting
 
 COLUMNS = ("check", "what", "found", "limit", "state")
 
@@ -21,15 +22,14 @@ def checked(context: Context, seen: Mapping[str, tuple[float, float]]) -> pd.Dat
     seen
         Metric id -> rows and missing rows of the period.
     """
-    limits = context.workspace.checks
+    limits, form = context.workspace.checks, formatting()
     lines = []
     for name, (count, missing) in seen.items():
         share = missing / (count + missing) if count + missing else 0.0
         few, lost = count < limits.min_rows, share > limits.max_missing_share
-        lines.append(("rows", name, f"{count:,.0f}", f"at least {limits.min_rows:,}", "look" if few else "ok"))
-        lines.append(
-            ("missing", name, f"{share:.1%}", f"at most {limits.max_missing_share:.0%}", "look" if lost else "ok")
-        )
+        least, most = form.count(limits.min_rows), form.percent(form.number(100 * limits.max_missing_share, 0))
+        lines.append(("rows", name, form.count(count), f"at least {least}", "look" if few else "ok"))
+        lines.append(("missing", name, form.value(share, "percent"), f"at most {most}", "look" if lost else "ok"))
     for item in context.freshness:
         state = "look" if item.warning else "ok"
         lines.append(("freshness", item.table, item.warning or item.newest, f"{limits.max_age_days} days", state))

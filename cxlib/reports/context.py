@@ -66,6 +66,7 @@ class Context(Model):
     created_at: str
     partial: str = ""  # says that the period is not over in the data; '' where it is
     origins: tuple[Origin, ...]
+    left_out: int = 0  # answers of the period whose people do not agree; 0 where so few are not told
     freshness: tuple[Freshness, ...]
     metrics: dict[str, Metric]
     segments: dict[str, Segment]
@@ -111,11 +112,13 @@ class Context(Model):
 
     @property
     def answers(self) -> str:
-        """Which answers count where a customer answers one question several times; '' where all do."""
+        """Which answers count: of several of one customer, and of people who do not agree; '' where all do."""
         rule = self.workspace.repeated_responses
         within = {"invitation": "to one invitation", "ever": "to one question"}
         where = within.get(rule.per, f"to one question in a {rule.per}")
-        return "" if rule.keep == "all" else f"of several answers {where}, the {rule.keep} counts"
+        told = [] if rule.keep == "all" else [f"of several answers {where}, the {rule.keep} counts"]
+        told += [f"{self.left_out:,} are left out, as their people do not agree"] if self.left_out else []
+        return "; ".join(told)
 
     def definition_of(self, metric: Metric) -> str:
         """Return the hash of a definition, also of one that is only being tried out."""
@@ -161,8 +164,9 @@ def open_store(root: Path, params: Params, as_of: str) -> Store:
     rule = workspace.repeated_responses
     threads = int(os.environ.get(THREADS) or 0) or None
     return Store.open(
-        root, workspace.store, as_of=as_of or None, repeats=rule, timezone=workspace.timezone, threads=threads
-    )
+        root, workspace.store, as_of=as_of or None, repeats=rule, consent=workspace.consent,
+        timezone=workspace.timezone, threads=threads,
+    )  # fmt: skip
 
 
 def resolve_period(text: str, workspace: Workspace, latest: Mapping[str, datetime | None]) -> Period:
@@ -214,6 +218,7 @@ def gather(params: Params, pack: str, period: str, store: Store, experiment: str
         created_at=str(store.snapshot.created_at),
         partial=_partial(chosen, params.workspace, latest),
         origins=_origins(params, store, chosen),
+        left_out=_left_out(params.workspace, store, chosen),
         freshness=_freshness(params, store, latest, chosen),
         metrics=params.metrics,
         segments=params.segments,
@@ -235,6 +240,12 @@ def _origins(params: Params, store: Store, period: Period) -> tuple[Origin, ...]
         currency = (source.currency if source else "") or params.workspace.currency
         found.append(Origin(source=name, title=source.title if source else name, events=events, currency=currency))
     return tuple(found)
+
+
+def _left_out(workspace: Workspace, store: Store, period: Period) -> int:
+    """Count the answers that are left out for want of consent; 0 where they are too few to be told."""
+    found = store.answers_left_out(*period.bounds(workspace.timezone))
+    return found if found >= workspace.min_n else 0
 
 
 def _freshness(

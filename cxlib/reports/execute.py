@@ -91,8 +91,8 @@ def execute(
     try:
         papermill.execute_notebook(
             _named(copy.deepcopy(notebook)), None, parameters=dict(parameters), engine_name=_ENGINE,
-            kernel_name=_kernel(), progress_bar=False, log_output=False, held=held, folder=str(folder), on_cell=on_cell,
-            env=kernel_environment(workspace, kept),
+            kernel_name=kernel_name(), progress_bar=False, log_output=False, held=held, folder=str(folder),
+            on_cell=on_cell, env=kernel_environment(workspace, kept),
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}".strip(": ")
@@ -121,7 +121,7 @@ def _named(notebook: Any) -> Any:
     return notebook
 
 
-def _kernel() -> str:
+def kernel_name() -> str:
     """Return the kernel to execute in: one that is forked where this installation has it, else the ordinary one."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
@@ -207,7 +207,7 @@ def _engine() -> type:
                     startup_timeout=_START,
                     shutdown_kernel="immediate",  # a graceful stop takes a second; nothing is left to be saved
                     resources={"metadata": {"path": folder}},
-                    config=Config({"KernelManager": _talk(own)}),
+                    config=Config({"KernelManager": talk(own)}),
                 )
                 client.extra_arguments = [f"--IPKernelApp.exec_lines={_LESS_GARBAGE}"]
                 _clients.add(client)
@@ -219,7 +219,7 @@ def _engine() -> type:
     return Engine
 
 
-def _talk(folder: str) -> dict[str, str]:
+def talk(folder: str) -> dict[str, str]:
     """Return how a kernel is talked to: through sockets in a folder of its own where the system has them.
 
     Ports are chosen before they are taken, so of kernels that several processes start at once two can meet at one.

@@ -20,14 +20,17 @@ from cxlib import results
 from cxlib.errors import RunError, UsageError
 from cxlib.params.models import Metric, Segment
 from cxlib.periods import Period
-from cxlib.reports import disclosure, places
+from cxlib.reports import disclosure, places, withheld
 from cxlib.reports.context import Context
+from cxlib.reports.disclosure import rows
 from cxlib.reports.sums import Sums
 
 if TYPE_CHECKING:
     from cxlib.data.store import Store
 
 CONTEXT = "context.json"
+PRIVATE = {"store", "reports", "serving"}  # of the workspace
+SPAN = "span"  # of frozen sums: how many periods each stands for, where it is more than one
 Once = TypeVar("Once")  # a frame, or what is fitted to one
 
 
@@ -62,10 +65,12 @@ class Frozen:
         return Context.model_validate_json(path.read_bytes()) if path and path.is_file() else None
 
     def keep_context(self, context: Context) -> None:
-        """Freeze the context."""
+        """Freeze the context, but for where things lie and who is let in: nobody's business who reads the report."""
         if self.recording and self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / CONTEXT).write_text(context.model_dump_json(indent=1), encoding="utf-8")
+            (self.folder / CONTEXT).write_text(
+                context.model_dump_json(indent=1, exclude={"workspace": PRIVATE}), encoding="utf-8"
+            )
 
     def read(self, key: str) -> pd.DataFrame | str | None:
         """Return frozen sums or results, or the reason why a metric is undefined, or None where nothing is frozen."""
@@ -100,6 +105,8 @@ class Inputs:
     _store: Store | None = field(default=None, repr=False)
     _brought: dict[str, Any] = field(default_factory=dict, repr=False)
     _ready: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)  # brought, and not yet asked for
+    _hidden: dict[tuple[str, ...], set[Any]] = field(default_factory=dict, repr=False)  # cells, by metric and cut
+    _away: frozenset[withheld.Cell] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         from cxlib.data import kept
@@ -137,9 +144,26 @@ class Inputs:
         def bring() -> pd.DataFrame:
             ready = self._ready.pop(self._key("", metric, segments, parts), None)
             found = self.sums.moments(metric, segments, periods, rolling) if ready is None else ready
-            return disclosure.mask(found, self.context.least(metric))
+            masked = disclosure.mask(
+                found, self.context.least(metric), metric=metric, segments=segments,
+                withheld=[(cell.period, cell.level) for cell in self._withheld(metric, segments)],
+            )  # fmt: skip
+            return masked.assign(**{SPAN: rolling}) if rolling > 1 else masked
 
-        return self._once("", metric, segments, parts, bring)
+        kept = self._once("", metric, segments, parts, bring)
+        if isinstance(kept, str):
+            return kept
+        gone = kept.loc[disclosure.hidden(kept), ["period", "level"]]
+        self._hidden.setdefault((metric.id, *(s.id for s in segments)), set()).update(gone.itertuples(False, None))
+        return kept.drop(columns=SPAN, errors="ignore")
+
+    def _withheld(self, metric: Metric, segments: Sequence[Segment]) -> list[withheld.Cell]:
+        """Return the cells of a metric by segments that this run hides in any case."""
+        if self._away is None:
+            self._away = withheld.read(self.frozen.run_folder) if self.frozen.recording else frozenset()
+        ids = [segment.id for segment in segments]
+        cut = " x ".join(sorted(ids) if len(ids) == 2 else ids) or "all"
+        return sorted(cell for cell in self._away if (cell.metric, cell.segment) == (metric.id, cut))
 
     def prepare(self, metrics: Sequence[Metric], segments: Sequence[Segment], periods: Sequence[Period]) -> None:
         """Bring the moments of metrics that are sums of the same rows in one query each, for `moments` to take."""
@@ -159,13 +183,18 @@ class Inputs:
         """Return what customers who answered in both periods of a pair make of the two numbers' errors.
 
         The columns of `measure.plans.overlaps`. Of fewer customers than may be shown there is no row: so few cannot
-        change an interval much, and their products would tell their answers.
+        change an interval much, and their products would tell their answers. Nor of a level that is hidden in either
+        period.
         """
         parts = [f"{one.label}-{other.label}" for one, other in pairs]
 
         def bring() -> pd.DataFrame:
             found = self.sums.overlaps(metric, segments, list(pairs))
-            return found.loc[found["clusters"] >= self.context.least(metric)].reset_index(drop=True)
+            gone = self._hidden.get((metric.id, *(segment.id for segment in segments)), set())
+            both = zip(found["period"], found["against"], found["level"], strict=True)
+            known = pd.Series([not {(one, level), (other, level)} & gone for one, other, level in both], dtype=bool)
+            enough = found["clusters"].to_numpy() >= self.context.least(metric)
+            return found.loc[enough & known.to_numpy()].reset_index(drop=True)
 
         return self._once("overlap", metric, segments, parts, bring)
 
@@ -212,7 +241,12 @@ class Inputs:
         """
         from cxlib.measure import estimates
 
-        found = self._once(kind, metric, segments, parts, make)
+        def concealed() -> pd.DataFrame:
+            """Of several segments each row says of which it is."""
+            self._withheld(metric, segments)
+            return rows.conceal(make(), self._away or (), self.context.least(metric))
+
+        found = self._once(kind, metric, segments, parts, concealed)
         if isinstance(found, str):
             return estimates.undefined(metric, [self.context.period], found)
         return results.conform(found)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from cxlib.errors import BusyError, DisclosureError, RunError
-from cxlib.reports import places, remote
-from cxlib.reports.build import Build, Done
+from cxlib.reports import places, remote, withheld, work
+from cxlib.reports.build import AGAIN, RESULTS, Build, Done
 from cxlib.reports.crew import Hands, LostError
 from cxlib.reports.made_of import changed
 from cxlib.reports.work import Step, take_back
@@ -83,8 +83,10 @@ class Job:
         return None
 
     def _begin_build(self) -> None:
-        """Begin the build: make the folders that notebooks write to."""
+        """Begin the build: make the folders that notebooks write to, and note what other reports hide."""
         self.build.begin()
+        if not self.build.alone:
+            self.build.withheld = _hidden_by_others(self.place)
         for name in ("figures", "inputs", "results"):
             (self.build.folder / name).mkdir(parents=True, exist_ok=True)
 
@@ -129,6 +131,29 @@ class Job:
                 raise OSError(number, os.strerror(number), f"{self.place.pack} {self.place.period} {name}")
         self.build.executed[name] = replace(found, tries=found.tries + (name in self._lost))
 
+    def repair(self, manifest: Mapping[str, Any]) -> list[str]:
+        """Hide what the gate asks for; return the notebooks that are to be executed again."""
+        folder = self.build.folder
+        self.build.withheld = withheld.cells([*self.build.withheld, *manifest["withhold"]])
+        self.build.repairs += 1
+        parts = (folder / "results").is_dir()  # what the other notebooks recorded is still there
+        names = list(manifest["notebooks"] if parts else self.build.notebooks)
+        for name in names:
+            take_back(self.build, name)
+            del self.build.executed[name]
+        for name in (RESULTS, places.MANIFEST):
+            (folder / name).unlink(missing_ok=True)
+        (folder / "results").mkdir(exist_ok=True)
+        return names
+
+    def outrun(self, manifest: Mapping[str, Any]) -> bool:
+        """Say whether other reports were published since the gate looked, beside which this one was not looked at."""
+        if self.build.alone or manifest["state"] == "failed":
+            return False
+        now = places.others(self.place.reports, self.build.name)
+        hidden = bool(manifest["disclosure"]["hidden"]) or bool(_hidden_by_others(self.place))
+        return hidden and places.named(now) != manifest["disclosure"]["beside"]
+
     @property
     def ready(self) -> bool:
         """Whether all notebooks are done."""
@@ -155,6 +180,12 @@ class Job:
         """Leave nothing of what was begun."""
         shutil.rmtree(self.build.folder, ignore_errors=True)
         self._held.close()
+
+
+def _hidden_by_others(place: places.Place) -> tuple[withheld.Cell, ...]:
+    """Return the cells that the standing reports hide, but for the one that this run is to replace."""
+    others = places.others(place.reports, (place.pack, place.period))
+    return withheld.cells(cell for one in others for cell in one.manifest.get("disclosure", {}).get("hidden", ()))
 
 
 def _seconds(place: places.Place) -> Mapping[str, float]:
@@ -279,6 +310,10 @@ def _begin(waiting: _Waiting, under_way: _UnderWay, hands: Hands, progress: Prog
             _submit(job, step, under_way, hands, progress)
 
 
+def _quiet(done: int, cells: int) -> None:
+    """Tell nobody."""
+
+
 def _submit(job: Job, step: Step, under_way: _UnderWay, hands: Hands, progress: Progress) -> None:
     def say(done: int, cells: int) -> None:
         progress(job.place.period, step.name, done, cells, "running")
@@ -303,6 +338,13 @@ def _next(
             _submit(job, job.step(), under_way, hands, progress)
     else:
         manifest = future.result()
+        while manifest["state"] != AGAIN and job.outrun(manifest):
+            manifest = work.carry_out(job.step(), _quiet)  # here and now: nothing else is published meanwhile
+        if manifest["state"] == AGAIN:
+            for again in job.repair(manifest) or [""]:
+                _submit(job, job.step(again), under_way, hands, progress)
+            del under_way[future]
+            return None
         del under_way[future]
         return job.end(manifest)
     del under_way[future]

@@ -10,12 +10,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from cxlib.reports import sandbox
 from cxlib.reports.kernels_stack import Stack, search_path
 
 _INLINE = "module://matplotlib_inline.backend_inline"
@@ -48,7 +49,13 @@ def become(request: Request) -> None:
     _new_random_state()
     _use_threads(environment)
     gc.enable()
-    _start(environment, request.stack.kernel)
+    confined = sandbox.asked(os.environ)
+    tidy = None
+    if confined is not None:
+        tidy = _giving_back()
+        del os.environ[sandbox.VARIABLE]
+        sandbox.enter(confined)  # while there is one thread: those that are started later are bound with it
+    _start(environment, request.stack.kernel, tidy)
 
 
 def _take_streams(streams: list[int]) -> None:
@@ -87,7 +94,28 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
 
 
-def _start(environment: Mapping[str, str], modules: list[str]) -> None:
+def _giving_back() -> Callable[..., None]:
+    """Return what gives memory back that is not needed any more: the kernel of a page stays for as long as its viewer.
+
+    What a chart or a table took is free after its cell, but kept by the allocator: a third of all that a kernel has for
+    itself. Arrow's own allocator keeps some more, so the common one is used.
+    """
+    import ctypes
+
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+
+    def tidy(*_: object) -> None:
+        gc.collect()
+        if trim is not None:
+            trim(0)
+
+    return tidy
+
+
+def _start(environment: Mapping[str, str], modules: list[str], after_cell: Callable[..., None] | None) -> None:
     from ipykernel import ipkernel
     from ipykernel.kernelapp import IPKernelApp
 
@@ -96,12 +124,15 @@ def _start(environment: Mapping[str, str], modules: list[str]) -> None:
     app = IPKernelApp.instance(
         parent_handle=os.getppid(),  # read from the environment at import, and it is the template
         ignore_cwd=bool(environment.get("PYTHONSAFEPATH")),  # a flag of the interpreter
+        **({"log_level": sandbox.QUIET} if after_cell else {}),
     )
     # The kernel notes the modules that it came with, for its debugger. To look at all that are imported would copy the
     # pages of each: a third of the time of a start.
     vars(ipkernel)["sys"] = _Few(modules)
     app.initialize()
     vars(ipkernel)["sys"] = sys
+    if after_cell is not None and app.shell is not None:
+        app.shell.events.register("post_run_cell", after_cell)
     app.start()
 
 

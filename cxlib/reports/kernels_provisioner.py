@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from cxlib.reports import kernels
+from cxlib.reports import kernels, sandbox
 from cxlib.reports.kernels_link import Forked, RefusedError, ask
 
 _ANSWERS = 120  # seconds; a template imports for three of them on a quiet machine
@@ -24,7 +24,7 @@ class ForkProvisioner(LocalProvisioner):
         """Start a kernel and return its connection."""
         forked = await self._forked(cmd, kwargs)
         if forked is None:
-            return await super().launch_kernel(cmd, **kwargs)
+            return await super().launch_kernel(_confined(cmd, kwargs), **kwargs)
         self.process: Any = forked
         self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd") or Path.cwd()
@@ -72,6 +72,13 @@ class ForkProvisioner(LocalProvisioner):
         finally:
             for descriptor in opened:
                 os.close(descriptor)
+
+
+def _confined(cmd: list[str], kwargs: dict[str, Any]) -> list[str]:
+    """Return the command of an ordinary kernel, of one that confines itself first where its environment asks for it."""
+    if sandbox.VARIABLE not in (kwargs.get("env") or os.environ):
+        return cmd
+    return [cmd[0], "-m", sandbox.__name__, *cmd[3:]]
 
 
 def _request(cmd: list[str], kwargs: dict[str, Any]) -> dict[str, Any]:

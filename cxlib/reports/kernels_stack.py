@@ -20,17 +20,19 @@ KERNEL = (
 )  # fmt: skip
 # What notebooks and the rooms behind them use of other packages.
 LIBRARIES = (
-    "numpy", "pandas", "pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "duckdb", "deltalake", "sqlglot",
-    "ibis", "ibis.backends.duckdb", "scipy.linalg", "scipy.optimize", "scipy.spatial", "scipy.special", "scipy.stats",
-    "sklearn.cluster", "sklearn.metrics", "sklearn.mixture", "statsmodels.api", "statsmodels.duration.survfunc",
-    "statsmodels.miscmodels.ordinal_model", "statsmodels.tsa.seasonal", "matplotlib.pyplot", "matplotlib.font_manager",
-    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn", "ipywidgets",
-    "IPython.core.pylabtools", "matplotlib_inline.config",
+    "babel.dates", "babel.localedata", "babel.numbers", "numpy", "pandas", "pyarrow.compute", "pyarrow.dataset",
+    "pyarrow.parquet", "duckdb", "deltalake", "sqlglot", "ibis", "ibis.backends.duckdb", "scipy.linalg",
+    "scipy.optimize", "scipy.spatial", "scipy.special", "scipy.stats", "sklearn.cluster", "sklearn.metrics",
+    "sklearn.mixture", "statsmodels.api", "statsmodels.duration.survfunc", "statsmodels.miscmodels.ordinal_model",
+    "statsmodels.tsa.seasonal", "matplotlib.pyplot", "matplotlib.font_manager", "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg", "seaborn", "ipywidgets", "IPython.core.pylabtools", "matplotlib_inline.config",
+    "xlsxwriter",
 )  # fmt: skip
 # Modules of ours that no notebook opens.
 _NOT_FOR_NOTEBOOKS = re.compile(
     r"cxlib\.(cli|data\.(demo|proposal|stage|reading)"
-    r"|reports\.(kernels\w*|serve|handlers|runner|crew|work|execute|page))\b.*"
+    r"|reports\.(kernels\w*|serve\w*|handlers\w*|seats|shelf|throttle|viewers|visits|hub|pdf|runner|crew|work|execute|page))"
+    r"\b.*"
 )
 # What an interpreter or a library reads once, when it starts.
 _AT_START = re.compile(

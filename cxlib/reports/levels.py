@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis import hiding
 from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.reports.disclosure import hidden
 
-_HIDDEN = "fewer customers than may be shown"
+_HIDDEN = hiding.NOTE
 
 
 def measured(

@@ -82,7 +82,11 @@ def params_of(params: Params, pack: str) -> dict[str, str]:
     parts = {"workspace": params.workspace, f"reports/{pack}": params.reports[pack], "codebook": params.codebook}
     for kind in _PARAMS:
         parts |= {f"{kind}/{name}": one for name, one in getattr(params, kind).items()}
-    return {name: provenance.digest(one.model_dump_json().encode())[:12] for name, one in sorted(parts.items())}
+    without = {"serving", "retention"}  # how reports are shown, and for how long things stay, makes no report another
+    return {
+        name: provenance.digest(one.model_dump_json(exclude=without).encode())[:12]
+        for name, one in sorted(parts.items())
+    }
 
 
 def tables_of(root: Path, params: Params, snapshot: Mapping[str, Any], period: Period) -> dict[str, str]:
@@ -97,24 +101,43 @@ def tables_of(root: Path, params: Params, snapshot: Mapping[str, Any], period: P
     for table, version in sorted(snapshot["tables"].items()):
         files = _files(root, params.workspace.store, table, version["version"])
         read = [name for month, name in files if month <= last or not _MONTH.fullmatch(month)]
+        if table == "customers":
+            read += _left_out(root, params)
         found[table] = provenance.digest("\n".join(read).encode())[:12]
     return found
+
+
+def _left_out(root: Path, params: Params) -> list[str]:
+    """Return a digest of the people whose surveys a run leaves out now, whatever its snapshot; nothing without any."""
+    from cxlib.data import consent
+    from cxlib.data.store import location_of
+
+    try:
+        found = consent.digest(location_of(root, params.workspace.store), params.workspace.consent)
+    except StoreError:
+        return []
+    return [found] if found else []
 
 
 @cache
 def _files(root: Path, store: str, table: str, version: int) -> tuple[tuple[str, str], ...]:
     """Return the files of one version of a table with their months; the version alone where it cannot be read.
 
+    A file from which people were erased counts as the one before it: published reports stay, and are not made anew with
+    one person less, which would tell about that person.
+
     That it cannot is told by the notebooks that need it.
     """
     from cxlib.data.store import location_of
-    from cxlib.data.tables import pin
+    from cxlib.data.tables import origin, pin
 
     try:
         months = pin(location_of(root, store), table, version).months
     except StoreError:
         return (("", f"version {version}"),)
-    return tuple(sorted((month, f"{month}/{Path(file).name}") for month, files in months.items() for file in files))
+    return tuple(
+        sorted((month, f"{month}/{origin(Path(file).name)}") for month, files in months.items() for file in files)
+    )
 
 
 @cache

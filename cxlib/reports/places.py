@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,15 +75,25 @@ def manifest(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def catalogue(reports: Path) -> list[Standing]:
-    """List the published reports, packs by name and the newest period first."""
+def catalogue(reports: Path, read: Callable[[Path], dict[str, Any] | None] = manifest) -> list[Standing]:
+    """List the published reports, packs by name and the newest period first; `read` returns a folder's manifest."""
     found = []
     packs = sorted(p for p in reports.glob("[!._]*") if p.is_dir())
     for folder in (f for pack in packs for f in sorted(pack.glob("[!._]*"), reverse=True)):
-        content = manifest(folder)
+        content = read(folder)
         if content is not None:
             found.append(Standing(folder.parent.name, folder.name, folder, content))
     return found
+
+
+def others(reports: Path, name: tuple[str, str]) -> list[Standing]:
+    """List the published reports but for one, of that pack and period."""
+    return [one for one in catalogue(reports) if (one.pack, one.period) != name]
+
+
+def named(standing: Iterable[Standing]) -> list[str]:
+    """Return which runs stand: their places, and when each was made."""
+    return sorted(f"{one.pack} {one.period} {one.manifest.get('started_at', '')}" for one in standing)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from cxlib import params as parameters_of
 from cxlib.errors import BusyError, RunError, UsageError, did_you_mean
-from cxlib.reports import places, remote
+from cxlib.reports import places, remote, withheld
 from cxlib.reports.build import Build
 from cxlib.reports.crew import processors
 from cxlib.reports.inputs import CONTEXT
@@ -118,6 +118,8 @@ class _Again(Job):
     def __init__(self, build: Build, asked: Asked) -> None:
         place = places.Place(asked.standing.folder.parents[1], asked.standing.pack, asked.standing.period)
         super().__init__(build, place, force=True, kept="")
+        build.alone = True
+        build.withheld = withheld.cells(asked.standing.manifest.get("disclosure", {}).get("withheld", ()))
         self._asked = asked
 
     def begin(self) -> RunOutcome | None:

@@ -27,7 +27,10 @@ from cxlib.reports.customers import Customers
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
 from cxlib.reports.levels import measured, unfinished
+from cxlib.reports.named import listed
+from cxlib.reports.offering import Offers
 from cxlib.reports.trials import Trials
+from cxlib.show import formats
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -87,8 +90,6 @@ def open_run(
         root = _workspace()
         return open_store(root, parameters.load(root), context.snapshot)
 
-    from cxlib.show import formats
-
     formats.use(context.currency, context.workspace.locale)
     run = Run(context, Inputs(context, frozen, reopen))
     boxes.display(run._repr_html_(), str(run))
@@ -122,6 +123,7 @@ class Run(Questions, Customers, Trials):
         self.segments: Mapping[str, Segment] = context.segments
         self.touchpoints: Mapping[str, Touchpoint] = context.touchpoints
         self._inputs = inputs
+        self._offers = Offers(context, inputs.frozen)
         self._seen: dict[str, tuple[float, float]] = {}  # metric -> rows, missing rows of the period
 
     def measure(
@@ -177,17 +179,51 @@ class Run(Questions, Customers, Trials):
         found = changes.judge(results.concat(parts), wanted, alpha=1 - level, confidence=level, lead=lead)
         return unfinished(found) if self.context.partial else found
 
+    def by_segments(
+        self, by: Sequence[str] | str = (), compare: Sequence[str] | str = ("previous", "year_ago")
+    ) -> pd.DataFrame:
+        """Return the pack's metrics in the run's period by each of several segments, judged as one family.
+
+        Parameters
+        ----------
+        by
+            Segments; none for the pack's.
+        compare
+            As in `measure`. Customers who lie in both periods are not allowed for: changes of few customers have
+            intervals that are rather too wide.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A result frame: `level` and `difference` rows. What a workspace cannot cut so is one `undefined` row.
+        """
+        from cxlib.measure import changes
+
+        wanted = [self._metric(name) for name in self.context.report.metrics]
+        others, target = compared(self.period, listed(compare))
+        parts = []
+        for segment in [self._segment(name) for name in listed(by) or self.context.report.segments]:
+            self._inputs.prepare(wanted, [segment], sorted({self.period, *others}))
+            parts += [
+                self._one(metric, [segment], [self.period], others, target=target, relative=False, overlaps=False)
+                for metric in wanted
+            ]
+        found, level = results.concat(parts), self.context.workspace.confidence
+        bare = (found["status"] == results.UNDEFINED) & (found["comparison"] != "level")
+        judged = changes.judge(found[~bare].reset_index(drop=True), wanted, alpha=1 - level, confidence=level)
+        return unfinished(judged) if self.context.partial else judged
+
     def _one(
         self, metric: Metric, segments: Sequence[Segment], shown: Sequence[Period], others: Sequence[Period], *,
-        target: bool, relative: bool,
+        target: bool, relative: bool, overlaps: bool = True,
     ) -> pd.DataFrame:  # fmt: skip
         """Return the rows of one metric; `measure` says the rest."""
         moments = self._inputs.moments(metric, segments, sorted({*shown, *others}))
         self._remember(metric, moments)
-        overlaps = None
-        if others and metric.cluster and metric.kind != "quantile" and not isinstance(moments, str):
+        both = None
+        if overlaps and others and metric.cluster and metric.kind != "quantile" and not isinstance(moments, str):
             found = self._inputs.overlaps(metric, segments, [(self.period, other) for other in others])
-            overlaps = None if isinstance(found, str) else found
+            both = None if isinstance(found, str) else found
         return measured(
             metric,
             moments,
@@ -198,7 +234,7 @@ class Run(Questions, Customers, Trials):
             min_n=self.context.least(metric),
             segment=" x ".join(segment.id for segment in segments) or "all",
             definition=self.context.definition_of(metric),
-            overlaps=overlaps,
+            overlaps=both,
             relative=relative,
         )
 
@@ -237,26 +273,33 @@ class Run(Questions, Customers, Trials):
             metric = self.metrics[name]
             self._remember(metric, self._inputs.moments(metric, (), [self.period]))
         frame = checks.checked(self.context, self._seen)
-        return Shown(frame, boxes.checks_html(frame, self.metrics))
+        return Shown(frame, boxes.checks_html(frame, self.metrics, self._offers.table))
 
     def show(self, fig: Chart, name: str) -> None:
-        """Show a chart with its alt text, and save it to `figures/` (PNG and SVG) while recording."""
-        from cxlib.show import charts
+        """Show a chart with its alt text; while recording save it to `figures/` (PNG and SVG), linked beneath."""
+        from cxlib.show import canvas, charts
 
-        frozen, picture = self._inputs.frozen, None
+        frozen, title = self._inputs.frozen, getattr(fig, "finding", "") or name
         if frozen.recording and frozen.run_folder:
             saved, _ = charts.save(fig, frozen.run_folder / "figures", f"{frozen.notebook}-{name}")
             picture = saved.read_bytes()  # drawn once: the page and the file hold the same picture
-        boxes.display(charts.html(fig, name=name, picture=picture), charts.alt_text(fig))
+        else:
+            picture = canvas.png(fig)
+        html = charts.html(fig, name=name, picture=picture)
+        boxes.display(self._offers.figure(html, name, title, picture), charts.alt_text(fig))
 
-    def table(self, html: str) -> None:
-        """Show a table that `cxlib.tables` made, or any other HTML text."""
-        boxes.display(html, "a table")
+    def table(self, html: str, name: str = "") -> None:
+        """Show a table that `cxlib.tables` made, or any other HTML text.
+
+        While recording the table is written to `tables/` (CSV and Excel), linked beneath. The files are named by the
+        notebook and `name`, which stays the same from month to month; without one by the table's title.
+        """
+        boxes.display(self._offers.table(html, name), "a table")
 
     def record(self, *frames: pd.DataFrame) -> None:
         """Record result frames as this notebook's numbers, and say what was recorded; always the last cell."""
         frame, frozen = results.concat(frames), self._inputs.frozen
-        words = f"{len(frame):,} rows of {frame['metric'].nunique()} metrics"
+        words = f"{formats.counted(len(frame))} rows of {frame['metric'].nunique()} metrics"
         if not (frozen.recording and frozen.run_folder):
             why = "a published run is shown again" if frozen.published else "no run folder, nothing is written"
             return boxes.display(f'<p class="soft">{words} ({why}).</p>', f"{words} ({why})")
@@ -269,4 +312,4 @@ class Run(Questions, Customers, Trials):
         return boxes.run_line(self.context)
 
     def _repr_html_(self) -> str:
-        return boxes.run_box(self.context)
+        return boxes.run_box(self.context, self._offers.table)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Cut = tuple[Segment, ...]
 
 # What makes sums, and the packages that they run on.
-_ROWS = ("columns", "identity", "repeats", "rules", "tables", "views")
+_ROWS = ("columns", "consent", "identity", "repeats", "rules", "tables", "views")
 _SOURCES = ("measure/**/*.py", "contract.py", "expressions.py", "periods.py", *(f"data/{name}.py" for name in _ROWS))
 _PACKAGES = ("duckdb", "ibis-framework", "pandas", "pyarrow", "sqlglot", "tzdata")
 # What of a definition changes no sum: words, and what is made of the sums afterwards. All else is taken to change them.
@@ -222,6 +222,8 @@ class Sums:
                 for month, files in sorted(pinned.months.items()):
                     if months is None or month in months or not _is_month(month):
                         words += [f"{month}/{Path(file).name}" for file in files]
+                left_out = sorted(self.store().left_out(table).items())
+                words += [f"without {people}" for month, people in left_out if months is None or month in months]
             known = self._digests[table, months] = _digest(words)
         return known
 

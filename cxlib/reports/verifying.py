@@ -79,6 +79,8 @@ def _verified(standing: places.Standing, folder: Path, manifest: dict[str, Any])
         *_figures_differ(drawn, {n: d for n, d in manifest["outputs"].items() if n.startswith("figures/")}),
     ]
     since = parts_changed(standing.manifest, manifest)
+    if standing.manifest["snapshot"]["tables"] != manifest["snapshot"]["tables"]:
+        since.append("the snapshot, which people were erased from or old rows taken out of")
     versions = versions_differ(standing.manifest["versions"], manifest["versions"])
     return Verified(standing.period, len(then), len(drawn), tuple(found), (*since, *versions))
 

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
+from cxlib import periods
+from cxlib.reports import withheld
 from cxlib.reports.build import Build, Done
 
 _LENGTH = struct.Struct("<Q")
@@ -40,6 +42,7 @@ class Step:
 
 def carry_out(step: Step, say: Say) -> Any:
     """Do one step; return a `Done` for a notebook, the manifest for the rest."""
+    periods.name_months(step.build.params.workspace.locale)
     if step.name:
         return _notebook(step, say)
     before = dict(os.environ)
@@ -61,6 +64,7 @@ def _notebook(step: Step, say: Say) -> Done:
     from cxlib.reports.writing import write_page
 
     build, name = step.build, step.name
+    withheld.write(build.folder, withheld.cells(build.withheld))
     seconds = 0.0
     for tries in (1, 2):
         found = execute(
@@ -78,7 +82,8 @@ def _notebook(step: Step, say: Say) -> Done:
 def take_back(build: Build, name: str) -> None:
     """Remove what a notebook left that did not come to its end: what it froze half would be replayed."""
     shutil.rmtree(build.folder / "inputs" / name, ignore_errors=True)
-    left = [build.folder / "results" / f"{name}.parquet", *(build.folder / "figures").glob(f"{name}-*")]
+    left = [build.folder / "results" / f"{name}.parquet"]
+    left += [path for where in ("figures", "tables") for path in (build.folder / where).glob(f"{name}-*")]
     for path in left:
         path.unlink(missing_ok=True)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
 from html import escape
 from typing import Any
 
 import pandas as pd
 
 from cxlib.params.models import Metric
-from cxlib.periods import Period
 from cxlib.show import markup, rows
-from cxlib.show.formats import formatting, headed, metric_of
+from cxlib.show.formats import Format, formatting, headed, metric_of
 from cxlib.show.markup import Cell, Html
 
 _STATES = {"fresh": ("●", "flat"), "old": ("◆", "worse"), "missing": ("✕", "worse"), "present": ("○", "flat")}
@@ -50,7 +48,8 @@ def definitions(
         target = "none" if metric.target is None else form.short(metric.target, metric.unit)
         caveats = "<br>".join(escape(caveat) for caveat in metric.caveats)
         cells = [markup.text_cell(metric.question), markup.text_cell(_GOOD[metric.higher_is_better])]
-        cells += [Cell(escape(target)), Cell(caveats, number=False), markup.text_cell(metric.owner)]
+        cells.append(Cell(escape(target), unit=metric.unit, value=metric.target))
+        cells += [Cell(caveats, number=False), markup.text_cell(metric.owner)]
         for column, cell in zip(columns.values(), cells, strict=True):
             column.append(cell)
     return markup.figure(heading, markup.table(columns, ["Metric"], [(headed(metric),) for metric in shown]))
@@ -78,7 +77,11 @@ def freshness(
     for record in found:
         count, newest, warning = record.get("rows"), record.get("newest"), record.get("warning") or ""
         cells = [_state("missing" if not count else "old" if warning else "fresh" if newest else "present")]
-        cells += [Cell(form.count(count) if count else "none"), Cell(_moment(newest)), markup.text_cell(warning)]
+        cells += [
+            markup.count_cell(count, form) if count else Cell("none"),
+            Cell(_moment(newest, form)),
+            markup.text_cell(warning),
+        ]
         for column, cell in zip(columns.values(), cells, strict=True):
             column.append(cell)
     keys = [(str(record["table"]),) for record in found]
@@ -91,10 +94,10 @@ def _state(state: str) -> Cell:
     return Cell(f'<span class="cx-{tone}"><span aria-hidden="true">{shape}</span> {state}</span>', number=False)
 
 
-def _moment(moment: Any) -> str:
-    """Return `31 October 2026, 23:41`; English whatever the machine speaks."""
+def _moment(moment: Any, form: Format) -> str:
+    """Return `31 October 2026, 23:41`, the day as the locale writes it whatever the machine speaks."""
     if not moment:
         return ""
     stamp = pd.Timestamp(moment)
-    day = f"{stamp.day} {Period(date(stamp.year, stamp.month, 1), 'month').title}"
+    day = form.day(stamp.date())
     return day if stamp == stamp.normalize() else f"{day}, {stamp.hour:02d}:{stamp.minute:02d}"

@@ -87,7 +87,7 @@ def survey_audit(
     keys = [(line.question.title, line.score.title if line.score else "no score") for line in known_of]
     body = markup.table(columns, ["Question", "Score"], keys)
     told = f"<p>{escape(sentence(frame, metrics, str(last), currency=currency, locale=locale))}</p>"
-    return markup.figure(heading, told + body, _notes(known_of), _unknown(lines))
+    return markup.figure(heading, body, _notes(known_of), _unknown(lines), before=told)
 
 
 def _unknown(lines: Sequence[_Line]) -> str:
@@ -197,10 +197,10 @@ def _difference(row: Row | None, score: Metric | None, form: Format, words: tupl
         head, _, why = row["note"].partition(": ")
         undefined = row["status"] == results.UNDEFINED and head
         told = (head, why) if undefined else (missing, row["note"])
-        return Cell(f'<span class="cx-missing">{escape(told[0])}{markup.small(told[1])}</span>')
+        return Cell(f'<span class="cx-missing">{escape(told[0])}{markup.small(told[1])}</span>', row=row)
     limits = form.interval(row["conf_low"], row["conf_high"], score.unit, change=True)
     value = escape(brief(form.change(row["estimate"], score.unit)))
-    return Cell(f"{value}{markup.small(brief(limits))}{_verdict(row, score, words)}")
+    return Cell(f"{value}{markup.small(brief(limits))}{_verdict(row, score, words)}", row=row, unit=score.unit)
 
 
 def _verdict(row: Row, score: Metric, words: tuple[str, str, str]) -> str:

@@ -217,7 +217,9 @@ def html(fig: Figure, alt: str | None = None, name: str | None = None, picture: 
     anchor = f' id="{escape(re.sub(r"[^A-Za-z0-9_-]+", "-", name))}"' if name else ""
     source = base64.b64encode(png(fig) if picture is None else picture).decode("ascii")
     told = f"<figcaption><details><summary>This chart in words</summary>{words}</details></figcaption>"
-    return f'<figure class="{FIGURE}"{anchor}><img alt="{words}" src="data:image/png;base64,{source}">{told}</figure>'
+    finding = f' data-finding="{escape(getattr(fig, "finding", ""))}"' if getattr(fig, "finding", "") else ""
+    shown = f'<img alt="{words}" src="data:image/png;base64,{source}"{finding}>'
+    return f'<figure class="{FIGURE}"{anchor}>{shown}{told}</figure>'
 
 
 @functools.cache

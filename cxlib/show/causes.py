@@ -106,7 +106,7 @@ def cause_table(
         for name, one in lines:
             keys.append((head, name))
             columns["Part of the change"].append(_cell(one, about, form))
-            columns["Adjusted p"].append(Cell(markup.p_words(one["p_adjusted"])))
+            columns["Adjusted p"].append(markup.p_cell(one))
             columns["How the driver moved"].append(markup.text_cell("" if one is row else one["note"]))
     heading = title or _sentence(tree, about, names, form)
     body = markup.table(columns, ["Leaf", "Driver"], keys)
@@ -265,7 +265,9 @@ def _text(sheet: Sheet, middle: float, name: str, under: str, strong: bool) -> N
 def _cell(row: Row, about: _Unit, form: Format) -> Cell:
     limits = form.interval(row["conf_low"], row["conf_high"], about.unit, change=True)
     shown = "" if (_moved(row) if row["segment"] == "all" else _shown(row)) else "not shown"
-    return Cell(escape(form.change(row["estimate"], about.unit)) + markup.small(limits, shown))
+    return Cell(
+        escape(form.change(row["estimate"], about.unit)) + markup.small(limits, shown), row=row, unit=about.unit
+    )
 
 
 def _alt(title: str, tree: _Tree, about: _Unit, names: Names, form: Format) -> str:

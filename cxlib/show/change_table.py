@@ -8,6 +8,7 @@ from html import escape
 import pandas as pd
 
 from cxlib.params.models import Change, Metric
+from cxlib.periods import Period
 from cxlib.show import markup, rows
 from cxlib.show.change_effects import (
     Key,
@@ -92,9 +93,10 @@ def _named(frame: pd.DataFrame, change: Change) -> str:
     """Return the title of a change, when it began, and whether it is read again."""
     again = ((frame["segment"] == "read again") & (frame["level"] == change.id)).any()
     first, last = change.starts[0], change.starts[-1]
-    since = f"{first:%b %Y}"
+    begun, ended = (Period(day.replace(day=1), "month").short for day in (first, last))
+    since = f"{begun} {first.year}"
     if (first.year, first.month) != (last.year, last.month):
-        since = f"{first:%b} to {last:%b %Y}" if first.year == last.year else f"{first:%b %Y} to {last:%b %Y}"
+        since = f"{begun} to {ended} {last.year}" if first.year == last.year else f"{since} to {ended} {last.year}"
     return f"{change.title} ({since}{'; read again a year later' if again else ''})"
 
 
@@ -106,7 +108,7 @@ def _expected(change: Change, metric: Metric, form: Format) -> Cell:
 
 def _effect(row: rows.Row | None, metric: Metric, form: Format) -> Cell:
     if row is None or missing_words(row):
-        return Cell(f'<span class="cx-missing">{escape(effect_words(row, metric, form))}</span>', number=False)
+        return Cell(f'<span class="cx-missing">{escape(effect_words(row, metric, form))}</span>', number=False, row=row)
     return difference_cell(row, metric, metric.change_that_matters, form)
 
 

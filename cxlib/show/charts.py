@@ -5,6 +5,7 @@ The functions arrange what the frame holds: intervals, differences and verdicts 
 
 from __future__ import annotations
 
+from cxlib.show.by_segment import every_level
 from cxlib.show.canvas import Chart, alt_text, html, save
 from cxlib.show.causes import cause_tree
 from cxlib.show.change_balance import balance_chart
@@ -43,7 +44,8 @@ from cxlib.show.worth import worth_chart
 
 __all__ = [
     "Chart", "alt_text", "balance_chart", "brand_transfer", "by_delay", "cause_tree", "cluster_stability",
-    "designs_chart", "driver_effects", "driver_importance", "duration_chart", "effect_chart", "flows", "hazard_ratios",
+    "designs_chart", "driver_effects", "driver_importance", "duration_chart", "effect_chart", "every_level", "flows",
+    "hazard_ratios",
     "headline", "heatmap", "html", "importance_compared", "importance_performance", "interval_bars", "leaving_reasons",
     "link_effect", "over_time", "partner_funnel", "partner_league", "power_chart", "predicted_by_class",
     "predicted_over_time", "purchases_by_month", "repeat_curve", "retention", "said_and_did", "save", "segment_profile",

@@ -124,14 +124,18 @@ def _value(row: rows.Row | None, rank: rows.Row | None, locale: str | None) -> C
         return Cell("")
     form, share = formatting(None, locale), row["at"] == "derived" or "wilson" in row["method"].lower()
     sign = row["at"] == "experimental"
-    value, low, high = (
-        form.value(row[end], "percent") if share else form.number(row[end], 2, sign=sign)
-        for end in ("estimate", "conf_low", "conf_high")
-    )
-    told = f"{low.removesuffix(' %') if share else low} to {high}"
+    if share:
+        value, told = (
+            form.value(row["estimate"], "percent"),
+            form.interval(row["conf_low"], row["conf_high"], "percent"),
+        )
+    else:
+        value, *ends = (form.number(row[end], 2, sign=sign) for end in ("estimate", "conf_low", "conf_high"))
+        told = " to ".join(ends)
     place = f"rank {rank['estimate']:.0f}, {_may(rank)}" if rank else ""
     name, when = _experiment(row)
-    return Cell(escape(f"{value} by {name}" if name else value) + markup.small(told, when, place))
+    words = escape(f"{value} by {name}" if name else value) + markup.small(told, when, place)
+    return Cell(words, row=row, unit="percent" if share else "")
 
 
 def _experiment(row: rows.Row) -> tuple[str, str]:

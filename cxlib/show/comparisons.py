@@ -56,7 +56,7 @@ def changes(
         del columns["In percent"]
     for row in found:
         columns["Change"].append(markup.change_cell(row, of, form))
-        columns["Adjusted p"].append(Cell(markup.p_words(row["p_adjusted"])))
+        columns["Adjusted p"].append(markup.p_cell(row))
         columns["To know"].append(markup.text_cell(row["note"]))
         if "In percent" in columns:
             other = entries.get(("relative", of.id, row["period"], row["against"], "all", "all"))
@@ -92,4 +92,4 @@ def _percent(row: rows.Row | None, form: Format) -> Cell:
         return Cell("")
     limits = form.interval(row["conf_low"], row["conf_high"], "percent", change=False)
     told = form.number(100 * row["estimate"], 1, sign=True)
-    return Cell(f"{told} %{markup.small(brief(limits))}")
+    return Cell(f"{form.percent(told)}{markup.small(brief(limits))}", row=row, unit="percent")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from cxlib.params.models import Metric
 from cxlib.show import rows
-from cxlib.show.formats import Format, missing_words
+from cxlib.show.formats import Format, formatting, missing_words
 
 _UNITS = {
     "percent": "percentage points", "per_month": "percentage points a month", "score": "points on the scale",
@@ -70,7 +70,7 @@ def plain(words: str) -> str:
 
 def p_told(value: float) -> str:
     """Return a p-value as it stands in a sentence."""
-    return "p below 0.001" if value < 0.001 else f"p = {value:.3f}"
+    return f"p below {formatting().number(0.001, 3)}" if value < 0.001 else f"p = {formatting().number(value, 3)}"
 
 
 def sentences(words: str) -> tuple[str, str]:

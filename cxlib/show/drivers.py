@@ -133,9 +133,11 @@ def driver_table(
     columns: dict[str, list[Cell]] = {"Share": [], "Rank": [], slopes: [], "n": [], "To know": []}
     for row in [*known, *rest]:
         words = _words(row, beside, form)
-        columns["Share"].append(_cell(words["share"], words["limits"]))
-        columns["Rank"].append(_cell(words["rank"], words["ranks"]))
-        columns[slopes].append(_cell(words["point"], words["points"], words["step"] if len(steps) > 1 else ""))
+        rank, point = (beside[what].get(row["level"]) if words[what] else None for what in ("rank", "point"))
+        step = words["step"] if len(steps) > 1 else ""
+        columns["Share"].append(_cell(row, "percent", words["share"], words["limits"]))
+        columns["Rank"].append(_cell(rank, "rank", words["rank"], words["ranks"]))
+        columns[slopes].append(_cell(point, point["at"] if point else "", words["point"], words["points"], step))
         columns["n"].append(markup.n_cell(row, form))
         columns["To know"].append(markup.text_cell(row["note"]))
     for name, extra in (("Rank", beside["rank"]), (slopes, steps)):
@@ -307,8 +309,8 @@ def _sentence(name: str, words: Mapping[str, str]) -> str:
     return f"{told}."
 
 
-def _cell(main: str, *under: str) -> Cell:
-    return Cell(escape(main) + markup.small(*under))
+def _cell(row: rows.Row | None, unit: str, main: str, *under: str) -> Cell:
+    return Cell(escape(main) + markup.small(*under), row=row, unit=unit)
 
 
 def _step(row: rows.Row) -> str:

@@ -26,11 +26,37 @@ def sentence(told: Told, metric: Metric, form: Format) -> str:
     if told.mix is None:
         named = _by(_leading(told.rate_by, "rate"), metric, form)
         return f"{head}: {f'above all {named}' if named else 'no single level is shown to have changed'}"
-    parts = [_mix(told, metric, form), _rate(told, metric, form)]
     if not any(amount is not None and amount.shown for amount in (told.mix, told.rate)):
         return f"{head}: neither {_mixed(told)} nor a like-for-like change is shown"
     between = ": " if moved else ", but " if told.opposed else "; "
-    return f"{head}{between}{'; '.join(parts)}"
+    return f"{head}{between}{_mix(told, metric, form)}; {_rate(told, metric, form)}"
+
+
+def behind(told: Told, metric: Metric, form: Format) -> str:
+    """Return what is behind a change that was told already, without a full stop; the finding where none is shown.
+
+    A part is called most of the change only where even the near end of its interval is half of it.
+    """
+    if told.missing or told.change is None or not told.change.shown:
+        return sentence(told, metric, form)
+    since, whole = f"since {when(told.against)}", told.change.value
+    if told.mix is None:
+        named = _by(_leading(told.rate_by, "rate"), metric, form)
+        where = f"above all {named}" if named else "no single level is shown to have changed"
+        return f"Since {when(told.against)} {where}"
+    mix, rate = _mix(told, metric, form), _rate(told, metric, form)
+    if not told.opposed and _most(told.mix, whole):
+        return f"Most of the change {since}: {mix}; {rate}"
+    if not told.opposed and _most(told.rate, whole):
+        return f"Most of the change {since}: {rate}; {mix}"
+    return f"Since {when(told.against)} {mix}; {rate}"
+
+
+def _most(part: Amount | None, whole: float) -> bool:
+    """Tell whether a part goes the way of the whole and is at least half of it, at either end of its interval."""
+    if part is None or not part.shown or (part.value > 0) != (whole > 0):
+        return False
+    return min(abs(part.low), abs(part.high)) * 2 >= abs(whole)
 
 
 def when(label: str) -> str:

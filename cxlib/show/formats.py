@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeGuard
 
 from cxlib import results
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.params.models import Metric
+from cxlib.periods import day_title, month_title, name_months
+from cxlib.show import locales
 
 MINUS = "\u2212"
 STATUS_WORDS = {
@@ -23,12 +26,7 @@ STATUS_WORDS = {
 HIDDEN, _PROTECTS = "hidden ", "hidden: would tell of a smaller one"  # how a note begins that names why
 NOT_AVAILABLE = STATUS_WORDS[results.UNDEFINED]
 
-_CURRENCIES = {"EUR": "€", "USD": "$", "GBP": "£", "BRL": "R$ ", "JPY": "¥", "INR": "₹"}
-_SEPARATORS = {"en": (",", "."), "fr": ("\u202f", ","), "sv": ("\u202f", ","), "pl": ("\u202f", ",")}
-_COMMA_DECIMALS = {"de", "es", "pt", "it", "nl", "da", "id", "tr"}
 _SUFFIX = {
-    "percent": " %",
-    "per_month": " % a month",
     "per_1000_months": " per 1,000 customer-months",
     "days": " days",
 }
@@ -45,7 +43,8 @@ class Format:
     currency
         ISO code of amounts of money.
     locale
-        A language tag; its decimal and thousands separators are used. Words stay English.
+        A language tag, `es` or `pt-BR`: its separators, its percent sign, where it puts a currency, its dates and the
+        names of its months, as CLDR gives them. All other words stay English.
     """
 
     currency: str = "EUR"
@@ -55,8 +54,7 @@ class Format:
         """Return an estimate with its unit: `80.8 %`, `+31.4`, `3 min 20 s`, `€64.20`; never `nan`."""
         if not _known(value):
             return NOT_AVAILABLE
-        sign = unit == "points"
-        return self._core(value, unit, sign, _decimals(unit, value)) + _suffix(unit, value)
+        return self._core(value, unit, unit == "points", self._decimals(unit, value)) + _suffix(unit, value)
 
     def short(self, value: float | None, unit: str) -> str:
         """Return an estimate for where the unit is said already: `5.0 %` for `5.0 % a month`."""
@@ -66,15 +64,17 @@ class Format:
         """Return a difference with sign and unit: `+2.1 points`; shares differ by percentage points (`pp`)."""
         if not _known(value):
             return NOT_AVAILABLE
-        return self._core(value, unit, True, _decimals(unit, value)) + _change_suffix(unit)
+        return self._core(value, unit, True, self._decimals(unit, value), change=True) + _change_suffix(unit)
 
     def interval(self, low: float | None, high: float | None, unit: str, *, change: bool = False) -> str:
         """Return limits with their unit once: `78.1 to 83.3 %`; `no interval` where one is missing."""
         if not _known(low) or not _known(high):
             return "no interval"
-        sign, places = change or unit == "points", _decimals(unit, low, high)
-        ends = f"{self._core(low, unit, sign, places)} to {self._core(high, unit, sign, places)}"
-        return ends + (_change_suffix(unit) if change else _suffix(unit, high))
+        sign, places = change or unit == "points", self._decimals(unit, low, high)
+        first, last = (self._core(end, unit, sign, places, change=change) for end in (low, high))
+        if unit in _PERCENT and not change:  # once, after both
+            first = first.removesuffix(locales.style(self.locale).percent[1])
+        return f"{first} to {last}" + (_change_suffix(unit) if change else _suffix(unit, high))
 
     def count(self, n: float | None) -> str:
         """Return a number of answers, customers or rows: `12,345`."""
@@ -82,11 +82,27 @@ class Format:
 
     def number(self, value: float, places: int, *, sign: bool = False) -> str:
         """Return a bare number with the locale's separators; zero carries no sign."""
-        thousands, decimal = self._separators()
-        size = f"{abs(value):,.{places}f}".translate(str.maketrans(",.", thousands + decimal))
+        size = locales.style(self.locale).digits(abs(value), places)
         if not any(digit in "123456789" for digit in size):
             return size
         return (MINUS if value < 0 else "+" if sign else "") + size
+
+    def percent(self, digits: str) -> str:
+        """Return digits with the locale's percent sign: `80.8 %`, `80,8 %`, `%80,8`."""
+        before, after = locales.style(self.locale).percent
+        return f"{before}{digits}{after}"
+
+    def around_money(self) -> tuple[str, str]:
+        """Return what stands before and after an amount."""
+        return locales.around_money(self.currency, self.locale)
+
+    def day(self, day: date) -> str:
+        """Return a day: `31 October 2026`, `31 de octubre de 2026`."""
+        return day_title(day, self.locale)
+
+    def month(self, day: date) -> str:
+        """Return the month of a day: `October 2026`, `octubre de 2026`."""
+        return month_title(day, self.locale)
 
     def axis(self, unit: str, largest: float) -> tuple[str, float]:
         """Return the label of an axis and the factor that brings values to it (seconds to minutes, say)."""
@@ -100,15 +116,19 @@ class Format:
         steps = ((1e9, "billion ", 1e-9), (1e6, "million ", 1e-6), (0, "", 1.0))
         return next((big + name, factor) for least, big, factor in steps if largest >= least)
 
-    def _core(self, value: float, unit: str, sign: bool, places: int) -> str:
-        """Return sign, symbol and digits."""
+    def _core(self, value: float, unit: str, sign: bool, places: int, *, change: bool = False) -> str:
+        """Return sign, symbol and digits; a share with its percent sign, a difference of shares without."""
         if math.isinf(value):
-            return (MINUS if value < 0 else "") + "∞"
+            digits = (MINUS if value < 0 else "") + "∞"
+            return self.percent(digits) if unit in _PERCENT and not change else digits
         if unit == "seconds":
             return self._duration(value, sign)
         if unit == "money":
             return self._money(value, sign, places)
-        return self.number(value * 100 if unit in _PERCENT else value, places, sign=sign)
+        if unit not in _PERCENT:
+            return self.number(value, places, sign=sign)
+        digits = self.number(value * 100, places, sign=sign)
+        return digits if change else self.percent(digits)
 
     def _duration(self, seconds: float, sign: bool) -> str:
         """Return `45 s`, `3 min 20 s`, `2 h 5 min` or `3 days 4 h`."""
@@ -127,31 +147,44 @@ class Format:
 
     def _money(self, value: float, sign: bool, places: int) -> str:
         """Return an amount; from a million on in millions, so that it can be read."""
-        symbol = _CURRENCIES.get(self.currency, f"{self.currency} ")
+        before, after = self.around_money()
         steps = ((1e9, " billion"), (1e6, " million"))
         scale, word = next(((least, name) for least, name in steps if abs(value) >= least), (1.0, ""))
         digits = self.number(abs(value) / scale, 2 if word else places)
         head = MINUS if value < 0 else "+" if sign and value > 0 else ""
-        return f"{head}{symbol}{digits}{word}"
+        return f"{head}{before}{digits}{word}{after}"
 
-    def _separators(self) -> tuple[str, str]:
-        """Return thousands and decimal separator."""
-        language = self.locale.replace("_", "-").split("-")[0].lower()
-        return (".", ",") if language in _COMMA_DECIMALS else _SEPARATORS.get(language, _SEPARATORS["en"])
+    def _decimals(self, unit: str, *values: float) -> int:
+        """Return the decimals that a unit is written with, the same for all values of an interval."""
+        largest = max((abs(value) for value in values if not math.isinf(value)), default=0.0)
+        if unit == "count":
+            return 0 if largest >= 10_000 else 1 if largest >= 100 else 2
+        if unit == "money":
+            return 0 if largest >= 10_000 else locales.money_places(self.currency)
+        return 2 if unit == "score" else 1
 
 
 _house = Format()
 
 
 def use(currency: str, locale: str) -> None:
-    """Write numbers of this process as this workspace does, wherever no other currency or locale is asked for."""
+    """Write numbers of this process as this workspace does, wherever no other currency or locale is asked for.
+
+    The titles of periods follow the locale, too.
+    """
     global _house
     _house = Format(currency, locale)
+    name_months(locale)
 
 
 def formatting(currency: str | None = None, locale: str | None = None) -> Format:
     """Return the workspace's way to write numbers, changed where one is given."""
     return Format(currency or _house.currency, locale or _house.locale)
+
+
+def counted(n: float) -> str:
+    """Return a number of things as the workspace writes it."""
+    return _house.count(n)
 
 
 def brief(words: str) -> str:
@@ -222,18 +255,10 @@ def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and not math.isnan(value)
 
 
-def _decimals(unit: str, *values: float) -> int:
-    """Return the decimals that a unit is written with, the same for all values of an interval."""
-    largest = max((abs(value) for value in values if not math.isinf(value)), default=0.0)
-    if unit == "count":
-        return 0 if largest >= 10_000 else 1 if largest >= 100 else 2
-    if unit == "money":
-        return 0 if largest >= 10_000 else 2
-    return 2 if unit == "score" else 1
-
-
 def _suffix(unit: str, value: float) -> str:
     """Return what follows the number of a level."""
+    if unit == "per_month":
+        return " a month"
     return " day" if unit == "days" and value == 1 else _SUFFIX.get(unit, "")
 
 

@@ -96,7 +96,7 @@ def hazard_table(frame: pd.DataFrame, *, title: str | None = None, locale: str |
         "Hazard ratio (times as fast)": [_cell(row, form) for row in found],
         "Compared with": [markup.text_cell(row["against"] or "one unit less") for row in found],
         "Customers": [markup.n_cell(row, form) for row in found],
-        "Left": [Cell("" if missing_words(row) else form.count(row["n_eff"])) for row in found],
+        "Left": [markup.count_cell(None if missing_words(row) else row["n_eff"], form) for row in found],
     }
     body = markup.table(columns, ["What goes with it"], [(row["level"],) for row in found])
     notes = sorted({escape("; ".join([row["method"], row["note"]]).strip("; ")) for row in found} - {""})
@@ -145,7 +145,7 @@ def _percent(ratio: float, form: Format) -> str:
     if ratio >= 2:
         return f"{form.number(ratio, 1)} times the"
     places = 0 if abs(ratio - 1) >= 0.1 else 1
-    return f"{form.number(100 * abs(ratio - 1), places)} % {'lower' if ratio < 1 else 'higher'}"
+    return f"{form.percent(form.number(100 * abs(ratio - 1), places))} {'lower' if ratio < 1 else 'higher'}"
 
 
 def _words(row: rows.Row, form: Format) -> str:
@@ -236,7 +236,7 @@ def _cell(row: rows.Row, form: Format) -> Cell:
         return markup.missing_cell(row)
     limits = f"{_number(row['conf_low'], form)} to {_number(row['conf_high'], form)}"
     tone = f'<br><span class="cx-{_tone(row)}">{escape(_words(row, form))}</span>'
-    return Cell(escape(_number(row["estimate"], form)) + markup.small(limits) + tone)
+    return Cell(escape(_number(row["estimate"], form)) + markup.small(limits) + tone, row=row)
 
 
 def _alt(finding: str, about: str, drawn: Sequence[rows.Row], form: Format) -> str:

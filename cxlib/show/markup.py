@@ -6,31 +6,82 @@ The caption is a `<figcaption>`: nbconvert's sanitiser removes `<caption>`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from html import escape, unescape
 from typing import Any, NamedTuple
 
 from cxlib import results
 from cxlib.params.models import Metric
 from cxlib.show import rows
-from cxlib.show.formats import HIDDEN, Format, brief, missing_words
+from cxlib.show.formats import HIDDEN, Format, brief, formatting, missing_words
+from cxlib.show.rows import Row
 
 # A notebook or an app may load MathJax, which takes "R$ 58 to R$ 64" for a formula: it is told to keep away.
 FIGURE = "cx-figure mathjax_ignore"
+_TAG, _BREAK = re.compile(r"<[^>]*>"), re.compile(r"<br\s*/?>")
+_HIDDEN_SHAPE = re.compile(r'<span aria-hidden="true">[^<]*</span>|<svg\b.*?</svg>', re.DOTALL)
+
+
+class Cell(NamedTuple):
+    """One cell: escaped HTML, and whether it is a number (right-aligned).
+
+    `row` is the row of a result frame that it shows, in `unit` where it is an estimate; `shows` says which number of
+    the row stands first. `value` is a number that stands in no row: a count, a target. Cells of words have neither.
+    """
+
+    html: str
+    number: bool = True
+    row: Row | None = None
+    unit: str = ""
+    shows: str = "estimate"
+    value: float | None = None
+
+    @property
+    def text(self) -> str:
+        """What the cell says without its markup; lines are parted by ` · `."""
+        words = _TAG.sub("", _BREAK.sub(" · ", _HIDDEN_SHAPE.sub("", self.html)))
+        return " ".join(unescape(words).split()).strip("· ")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a table holds, as it stands on the page: row headings `keys` under `heads`, and columns by their heading."""
+
+    heads: tuple[str, ...]
+    keys: tuple[tuple[str, ...], ...]
+    columns: Mapping[str, Sequence[Cell]]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, row by row."""
+        return [column[place] for place in range(len(self.keys)) for column in self.columns.values()]
 
 
 class Html(str):
-    """Text that a notebook shows as HTML."""
+    """Text that a notebook shows as HTML; that of a table carries its heading, its grid and the sentence below."""
+
+    heading: str = ""
+    below: str = ""
+    grid: Grid | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of result frames that the table shows, each once, in its order."""
+        found: dict[tuple[str, ...], Row] = {}
+        for cell in self.grid.cells if self.grid else ():
+            if cell.row is not None:
+                found.setdefault(key_of(cell.row), cell.row)
+        return list(found.values())
 
     def _repr_html_(self) -> str:
         return str(self)
 
 
-class Cell(NamedTuple):
-    """One cell: escaped HTML, and whether it is a number (right-aligned)."""
-
-    html: str
-    number: bool = True
+def key_of(row: Row) -> tuple[str, ...]:
+    """Return what tells a row of a result frame from the others."""
+    return tuple(row[name] for name in results.TEXT)
 
 
 NOT_MEASURED = Cell('<span class="cx-missing" title="not measured here">–</span>')
@@ -44,7 +95,7 @@ def small(*lines: str) -> str:
 def missing_cell(row: rows.Row | None) -> Cell:
     """Return the words for the absence of an estimate, with the reason where it has none."""
     why = row["note"] if row is not None and _tells(row) else ""
-    return Cell(f'<span class="cx-missing">{escape(missing_words(row))}{small(why)}</span>')
+    return Cell(f'<span class="cx-missing">{escape(missing_words(row))}{small(why)}</span>', row=row)
 
 
 def _tells(row: rows.Row) -> bool:
@@ -58,7 +109,7 @@ def estimate_cell(row: rows.Row | None, unit: str, form: Format) -> Cell:
     if row is None or missing_words(row):
         return missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], unit)
-    return Cell(f"{escape(form.value(row['estimate'], unit))}{small(limits)}")
+    return Cell(f"{escape(form.value(row['estimate'], unit))}{small(limits)}", row=row, unit=unit)
 
 
 def value_cell(row: rows.Row | None, metric: Metric, form: Format, *, with_n: bool = False) -> Cell:
@@ -67,17 +118,18 @@ def value_cell(row: rows.Row | None, metric: Metric, form: Format, *, with_n: bo
         return missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], metric.unit)
     n = f"n {form.count(row['n'])}" if with_n else ""
-    return Cell(f"{escape(form.short(row['estimate'], metric.unit))}{small(brief(limits), n)}")
+    told = f"{escape(form.short(row['estimate'], metric.unit))}{small(brief(limits), n)}"
+    return Cell(told, row=row, unit=metric.unit)
 
 
 def change_cell(row: rows.Row | None, metric: Metric, form: Format) -> Cell:
     """Return the difference with interval and verdict, or the words for its absence."""
     if row is None or missing_words(row):
         words = "not compared" if row is None or row["status"] == results.UNDEFINED else missing_words(row)
-        return Cell(f'<span class="cx-missing">{escape(words)}</span>')
+        return Cell(f'<span class="cx-missing">{escape(words)}</span>', row=row)
     limits = form.interval(row["conf_low"], row["conf_high"], metric.unit, change=True)
     told = escape(brief(form.change(row["estimate"], metric.unit)))
-    return Cell(f"{told}{small(brief(limits))}{verdict_line(row, metric)}")
+    return Cell(f"{told}{small(brief(limits))}{verdict_line(row, metric)}", row=row, unit=metric.unit)
 
 
 def told(row: rows.Row | None, metric: Metric, form: Format) -> str:
@@ -97,7 +149,9 @@ def verdict_line(row: rows.Row | None, metric: Metric) -> str:
 
 def n_cell(row: rows.Row | None, form: Format) -> Cell:
     """Return the number of answers; nothing where it is hidden with the estimate."""
-    return Cell("" if row is None or missing_words(row) else escape(form.count(row["n"])))
+    if row is None or missing_words(row):
+        return Cell("")
+    return Cell(escape(form.count(row["n"])), row=row, shows="n")
 
 
 def text_cell(words: object) -> Cell:
@@ -105,8 +159,8 @@ def text_cell(words: object) -> Cell:
     return Cell(escape(str(words)), number=False)
 
 
-def table(columns: Mapping[str, Sequence[Cell]], heads: Sequence[str], keys: Sequence[Sequence[str]]) -> str:
-    """Return an accessible `<table>`: every heading says what it heads.
+def table(columns: Mapping[str, Sequence[Cell]], heads: Sequence[str], keys: Sequence[Sequence[str]]) -> Html:
+    """Return an accessible `<table>`: every heading says what it heads. It carries what it holds as its `grid`.
 
     Parameters
     ----------
@@ -127,7 +181,9 @@ def table(columns: Mapping[str, Sequence[Cell]], heads: Sequence[str], keys: Seq
     starts = [place for place in range(len(keys)) if place in spans or place == 0]
     groups = [body[start:end] for start, end in zip(starts, [*starts[1:], len(body)], strict=True)]
     bodies = "\n".join("<tbody>\n" + "\n".join(group) + "\n</tbody>" for group in groups)
-    return f'<table class="cx-table">\n<thead><tr>{"".join(top)}</tr></thead>\n{bodies}\n</table>'
+    made = Html(f'<table class="cx-table">\n<thead><tr>{"".join(top)}</tr></thead>\n{bodies}\n</table>')
+    made.grid = Grid(tuple(heads), tuple(tuple(key) for key in keys), dict(columns))
+    return made
 
 
 def _kind(cell: Cell) -> str:
@@ -141,19 +197,24 @@ def _spans(groups: Sequence[str]) -> dict[int, int]:
     return {start: end - start for start, end in zip(starts, [*starts[1:], len(groups)], strict=True)}
 
 
-def figure(title: str, body: str, notes: Sequence[str] = (), below: str = "") -> Html:
+def figure(
+    title: str, body: str, notes: Sequence[str] = (), below: str = "", *, before: str = "", after: str = ""
+) -> Html:
     """Return the table under its title, scrollable on small screens, with notes folded beneath.
 
-    `notes` are escaped HTML, `title` and the sentence `below` the table are text.
+    `notes`, `before` and `after` are escaped HTML, `title` and the sentence `below` the table are text. What `table`
+    made and is given as `body` goes with the result, for downloads.
     """
     heading, sentence = escape(title), f'<p class="soft">{escape(below)}</p>' if below else ""
     told = "".join(f"<li>{note}</li>" for note in notes)
     folded = f"<details><summary>Methods and definitions</summary><ul>{told}</ul></details>" if told else ""
-    return Html(
+    made = Html(
         f'<figure class="{FIGURE}"><figcaption>{heading}</figcaption>'
-        f'<div class="cx-scroll" role="region" aria-label="{heading}" tabindex="0">{body}</div>'
+        f'<div class="cx-scroll" role="region" aria-label="{heading}" tabindex="0">{before}{body}{after}</div>'
         f"{sentence}{folded}</figure>"
     )
+    made.heading, made.below, made.grid = title, below, getattr(body, "grid", None)
+    return made
 
 
 def nothing(title: str, reason: str) -> Html:
@@ -182,4 +243,15 @@ def note(metric: Metric, found: Sequence[Mapping[str, Any]]) -> str:
 
 def p_words(value: float) -> str:
     """Return a p-value as it is written; empty without one."""
-    return "" if value != value else "below 0.001" if value < 0.001 else f"{value:.3f}"
+    form = formatting()
+    return "" if value != value else f"below {form.number(0.001, 3)}" if value < 0.001 else form.number(value, 3)
+
+
+def p_cell(row: rows.Row) -> Cell:
+    """Return an adjusted p-value; nothing without one."""
+    return Cell(p_words(row["p_adjusted"]), row=row, shows="p_adjusted")
+
+
+def count_cell(n: float | None, form: Format) -> Cell:
+    """Return a number of customers or rows that no result row holds; nothing where it is not known."""
+    return Cell("") if n is None or n != n else Cell(form.count(n), value=float(n))

@@ -23,7 +23,7 @@ _LEFT, _RIGHT, _TOP = 2.5, 7.15, 0.36  # inches: where the flows begin and end
 _PER, _LEAST, _WIDE = 0.28, 3.2, 2.2  # inches: height for each segment, in all; width of a name
 _READ = (
     "Width of a band: customers who moved so. Grey: stayed, blue: moved, orange with dots: gone, "
-    "light blue with strokes: new."
+    "blue with strokes: new."
 )
 _LOOKS = {
     "stayed": ("#bdbdbd", ""), "moved": (style.BLUE, ""), GONE: (style.ORANGE, "...."), NEW: (style.SKY, "////"),
@@ -100,7 +100,7 @@ def transitions_table(
     book = {(row["level"], row["against"]): row for row in mine.to_dict("records")}
     columns = {f"to {target}": [_cell(book.get((origin, target)), form) for origin in origins] for target in targets}
     counts = {origin: next((row["n"] for key, row in book.items() if key[0] == origin), None) for origin in origins}
-    columns["Customers"] = [Cell("" if n is None or n != n else form.count(n)) for n in counts.values()]
+    columns["Customers"] = [markup.count_cell(n, form) for n in counts.values()]
     body = markup.table(columns, ["From"], [(origin,) for origin in origins])
     return markup.figure(title or _most(known, _flows(known), form), body, _methods(mine), "Each row adds up to 100 %.")
 
@@ -235,7 +235,7 @@ def _cell(row: rows.Row | None, form: Format) -> Cell:
     if missing_words(row):
         return markup.missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], "percent")
-    return Cell(f"{form.value(row['estimate'], 'percent')}{markup.small(limits)}")
+    return Cell(f"{form.value(row['estimate'], 'percent')}{markup.small(limits)}", row=row, unit="percent")
 
 
 def _methods(mine: pd.DataFrame) -> list[str]:

@@ -148,13 +148,13 @@ def _finding(
     if grade in (UNKNOWN, NOT_SHOWN):
         what = lead["note"] if grade == UNKNOWN else "no link is shown"
         ends = "" if missing_words(lead) else form.interval(lead["conf_low"], lead["conf_high"], "percent", change=True)
-        limits = f" ({more(lead)}: {ends.removesuffix(' pp')} %)" if ends else ""
+        limits = f" ({more(lead)}: {form.percent(ends.removesuffix(' pp'))})" if ends else ""
         return f"{name} and {satisfaction}: {what}{limits}"
     amount = next(
         row for row in rows.records(frame) if row["metric"] == lead["metric"] and row["comparison"] == "difference"
     )
     unit = _unit(lead["metric"], units)
-    size = f"{name} {form.change(lead['estimate'], 'percent').removesuffix(' pp')} %"
+    size = f"{name} {form.percent(form.change(lead['estimate'], 'percent').removesuffix(' pp'))}"
     each = form.change(amount["estimate"], unit)
     limits = form.interval(amount["conf_low"], amount["conf_high"], unit, change=True)
     quiet = sum(not missing_words(row) and not is_shown(row) and not _blind(row, lead) for row in lines[1:])
@@ -201,7 +201,7 @@ def effect_told(row: rows.Row, unit: str, form: Format) -> str:
     if unit == "percent":  # a relative effect is a share of the outcome, not percentage points
         value = form.change(row["estimate"], unit).removesuffix(" pp")
         limits = form.interval(row["conf_low"], row["conf_high"], unit, change=True).removesuffix(" pp")
-        return f"{value} % (interval {limits} %, n {form.count(row['n'])})"
+        return f"{form.percent(value)} (interval {form.percent(limits)}, n {form.count(row['n'])})"
     limits = form.interval(row["conf_low"], row["conf_high"], unit, change=True)
     return f"{form.change(row['estimate'], unit)} (interval {limits})"
 
@@ -225,9 +225,9 @@ def _draw(sheet: Sheet, axes: Axes, lines: Sequence[rows.Row], names: Mapping[st
             continue
         _mark(axes, place, row)
         value = form.change(row["estimate"], "percent").removesuffix(" pp")
-        sheet.text(_RIGHT + 0.15, middle - 0.16, f"{value} %", weight="bold")
+        sheet.text(_RIGHT + 0.15, middle - 0.16, form.percent(value), weight="bold")
         limits = form.interval(row["conf_low"], row["conf_high"], "percent", change=True).removesuffix(" pp")
-        sheet.text(_RIGHT + 0.15, middle + 0.01, f"{limits} %", size=7.5, color=style.GREY)
+        sheet.text(_RIGHT + 0.15, middle + 0.01, form.percent(limits), size=7.5, color=style.GREY)
         sheet.text(_RIGHT + 1.75, middle - 0.08, wrap(judged(row, place), 1.2, 7.5, lines=2), size=7.5)
     axes.set_xlabel(f"{called(lines[0]['metric'], names)} for {more(lines[0])}, percent more or less", fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
@@ -266,16 +266,16 @@ def _amount_cell(
         return Cell("")
     unit = _unit(row["metric"], units)
     limits = form.interval(found["conf_low"], found["conf_high"], unit, change=True)
-    return Cell(escape(form.change(found["estimate"], unit)) + markup.small(limits))
+    return Cell(escape(form.change(found["estimate"], unit)) + markup.small(limits), row=found, unit=unit)
 
 
 def _cell(row: rows.Row, unit: str, form: Format) -> Cell:
     words = missing_words(row)
     if words:
-        return Cell(f'<span class="cx-missing">{escape(words)}{markup.small(row["note"])}</span>')
+        return Cell(f'<span class="cx-missing">{escape(words)}{markup.small(row["note"])}</span>', row=row)
     value = form.change(row["estimate"], unit).removesuffix(" pp")
     limits = form.interval(row["conf_low"], row["conf_high"], unit, change=True).removesuffix(" pp")
-    return Cell(escape(f"{value} %") + markup.small(f"{limits} %"))
+    return Cell(escape(form.percent(value)) + markup.small(form.percent(limits)), row=row, unit="percent")
 
 
 def _alt(finding: str, lines: Sequence[rows.Row], names: Mapping[str, str], form: Format) -> str:

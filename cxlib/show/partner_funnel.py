@@ -14,7 +14,7 @@ from cxlib import results
 from cxlib.params.models import Metric
 from cxlib.show import rows, style
 from cxlib.show.canvas import Chart, Sheet, Ticks, nothing, themed
-from cxlib.show.formats import Format, formatting, one_metric, shortened
+from cxlib.show.formats import Format, counted, formatting, one_metric, shortened
 
 _LEFT, _WIDTH, _TOP, _HEIGHT = 0.62, 8.9, 0.1, 4.1  # inches
 _NAMED, _WIDE = 8, 20.0  # partners named; ratio of volumes from which the axis is logarithmic
@@ -70,12 +70,12 @@ def partner_funnel(
 def headline(known: pd.DataFrame, metric: Metric, method: str) -> str:
     """Return how many partners lie outside what the limits allow for: chance alone, or how partners differ, too."""
     out = int((known["verdict"] == "moved").sum())
-    total = f"{len(known):,} partner{'s' * (len(known) != 1)}"
+    total = f"{counted(len(known))} partner{'s' * (len(known) != 1)}"
     what = "chance explains" if "no overdispersion" in method else "chance and the usual differences explain"
     if not out:
         return f"{metric.title}: none of {total} lies outside what {what}"
     verb = "lies" if out == 1 else "lie"
-    return f"{metric.title}: {out:,} of {total} {verb} outside what {what}"
+    return f"{metric.title}: {counted(out)} of {total} {verb} outside what {what}"
 
 
 def _told(found: pd.DataFrame, known: pd.DataFrame, limits: pd.DataFrame) -> str:
@@ -83,7 +83,7 @@ def _told(found: pd.DataFrame, known: pd.DataFrame, limits: pd.DataFrame) -> str
     names = rows.listed([name.removesuffix(" limits") for name in dict.fromkeys(limits["level"])])
     told = [f"Shaded: where {names} of partners in control lie ({limits['method'].iloc[0].split(', ')[-1]})."]
     told += ["Named: outside after allowing for the number of partners (Benjamini and Hochberg)."]
-    told += [f"Hidden: {len(found) - len(known):,} with too few customers."] if len(found) > len(known) else []
+    told += [f"Hidden: {counted(len(found) - len(known))} with too few customers."] if len(found) > len(known) else []
     return " ".join(told)
 
 

@@ -16,7 +16,7 @@ from cxlib.params.models import Metric
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.finding import plain
-from cxlib.show.formats import Format, brief, formatting, missing_words, one_metric, shortened
+from cxlib.show.formats import Format, brief, counted, formatting, missing_words, one_metric, shortened
 from cxlib.show.markup import Cell, Html
 
 _SPREAD = ("partner_sd", "reliability")
@@ -141,7 +141,7 @@ def _partners(frame: pd.DataFrame, metrics: Metric | Mapping[str, Metric], metri
     naked = [name for name in levels if name not in gaps or name not in ranks]
     if naked:
         raise UsageError(
-            f"{len(naked):,} partners have a figure without tier or rank interval, {naked[0]} first",
+            f"{counted(len(naked))} partners have a figure without tier or rank interval, {naked[0]} first",
             hint="Show partners.league(fit): a bare order of partners is mostly chance.",
         )
     return [_partner(name, levels, gaps, ranks, raws, shown) for name in sorted(levels)], shown
@@ -184,11 +184,11 @@ def headline(found: Sequence[Partner], metric: Metric) -> str:
     """Return the finding in one sentence: how many stand out, and for how many there are too few answers."""
     count = {tier: sum(one.tier == tier for one in found) for tier in _ORDER}
     out = [(count[tier], tier) for tier in _STANDING_OUT if count[tier]]
-    total = f"{len(found):,} partner{'s' * (len(found) != 1)}"
-    few = f"; for {count[FEW]:,} the answers are too few to tell" if count[FEW] else ""
+    total = f"{counted(len(found))} partner{'s' * (len(found) != 1)}"
+    few = f"; for {counted(count[FEW])} the answers are too few to tell" if count[FEW] else ""
     if not out:
         return f"{metric.title}: none of {total} is shown to differ from all together{few}"
-    ways = rows.listed([f"{size:,} {tier}" for size, tier in out])
+    ways = rows.listed([f"{counted(size)} {tier}" for size, tier in out])
     names = [shortened(one.name, 30) for one in found if one.tier in _STANDING_OUT]
     named = f": {rows.listed(names)}" if len(names) <= 2 else ""
     than = "all" if metric.higher_is_better is None else "than all"
@@ -198,8 +198,8 @@ def headline(found: Sequence[Partner], metric: Metric) -> str:
 def _tiers(found: Sequence[Partner]) -> str:
     """Say in place of a long list how many partners stand where."""
     counts = {tier: sum(one.tier == tier for one in found) for tier in (AS_EXPECTED, FEW, HIDDEN)}
-    told = [f"{size:,} {tier}" for tier, size in counts.items() if size]
-    words = f"Of {len(found):,} partners: {rows.listed(told)}. None is listed: any order would be chance."
+    told = [f"{counted(size)} {tier}" for tier, size in counts.items() if size]
+    words = f"Of {counted(len(found))} partners: {rows.listed(told)}. None is listed: any order would be chance."
     return f"<p>{escape(words)}</p>"
 
 
@@ -296,10 +296,11 @@ def _rank(one: Partner, form: Format) -> str:
 def _gap_cell(one: Partner, metric: Metric, form: Format) -> Cell:
     """Return the difference from all partners with its interval."""
     if missing_words(one.gap):
-        return Cell(f'<span class="cx-missing">{escape(missing_words(one.gap))}</span>')
+        return Cell(f'<span class="cx-missing">{escape(missing_words(one.gap))}</span>', row=one.gap)
     limits = form.interval(one.gap["conf_low"], one.gap["conf_high"], metric.unit, change=True)
     word = f'<br><span class="cx-{one.tone}">{escape(one.tier)}</span>'
-    return Cell(escape(brief(form.change(one.gap["estimate"], metric.unit))) + markup.small(brief(limits)) + word)
+    told = escape(brief(form.change(one.gap["estimate"], metric.unit))) + markup.small(brief(limits)) + word
+    return Cell(told, row=one.gap, unit=metric.unit)
 
 
 def _rank_cell(one: Partner, form: Format) -> Cell:

@@ -11,7 +11,7 @@ from cxlib import results
 from cxlib.errors import UsageError
 from cxlib.params.models import Metric
 from cxlib.periods import Period
-from cxlib.show.formats import Format, metric_of, missing_words
+from cxlib.show.formats import Format, counted, metric_of, missing_words
 
 Row = dict[str, Any]
 Book = dict[tuple[str, str, str, str, str, str], Row]  # comparison, metric, period, against, segment, level -> row
@@ -152,9 +152,9 @@ def apart(first: Row, last: Row) -> bool:
 
 def left_out(rest: int, hidden: int) -> str:
     """Say how many partners are not shown: those beyond the most that are, and those with few customers."""
-    told = [f"Not shown: {rest:,} partners with fewer answers."] if rest else []
+    told = [f"Not shown: {counted(rest)} partners with fewer answers."] if rest else []
     told += (
-        [f"Hidden: {hidden:,} partner{'s' * (hidden != 1)} with too few customers, or hidden with them."]
+        [f"Hidden: {counted(hidden)} partner{'s' * (hidden != 1)} with too few customers, or hidden with them."]
         if hidden
         else []
     )

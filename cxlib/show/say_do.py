@@ -316,9 +316,9 @@ def _window(frame: pd.DataFrame) -> str:
 def _value_cell(row: rows.Row, unit: str, form: Format) -> Cell:
     words = missing_words(row)
     if words:
-        return Cell(f'<span class="cx-missing">{escape(words)}{markup.small(row["note"])}</span>')
+        return Cell(f'<span class="cx-missing">{escape(words)}{markup.small(row["note"])}</span>', row=row)
     limits = form.interval(row["conf_low"], row["conf_high"], unit)
-    return Cell(escape(form.short(row["estimate"], unit)) + markup.small(limits))
+    return Cell(escape(form.short(row["estimate"], unit)) + markup.small(limits), row=row, unit=unit)
 
 
 def _change_cell(row: rows.Row | None, unit: str, form: Format) -> Cell:
@@ -326,10 +326,10 @@ def _change_cell(row: rows.Row | None, unit: str, form: Format) -> Cell:
         return Cell("")
     words = missing_words(row)
     if words:
-        return Cell(f'<span class="cx-missing">{escape(words)}</span>')
+        return Cell(f'<span class="cx-missing">{escape(words)}</span>', row=row)
     limits = form.interval(row["conf_low"], row["conf_high"], unit, change=True)
     told = "different" if _shown(row) else "no difference shown"
-    return Cell(escape(form.change(row["estimate"], unit)) + markup.small(limits, told))
+    return Cell(escape(form.change(row["estimate"], unit)) + markup.small(limits, told), row=row, unit=unit)
 
 
 def _alt(finding: str, blocks: Sequence[dict[str, Any]], form: Format) -> str:

@@ -22,7 +22,7 @@ from cxlib.show.formats import Format, formatting, missing_words, shortened
 
 PEOPLE, WORTH = "people_share", "value_share"
 _NAME, _CELL, _HIGH, _TOP = 1.5, 1.75, 0.84, 0.5  # inches
-_GRID_READ = "Each cell: {words}. The darker, the more. Hatched: hidden or without customers."
+_GRID_READ = "Each cell: {words}. The stronger the colour, the more. Hatched: hidden or without customers."
 _CLEAR_READ = (
     "Dot: mean agreement (adjusted Rand index, 1 is the same) between the segments and those found in resamples; line: "
     "where the middle of the resamples lies; dashes: the least that counts. ● meets the whole rule, ○ does not."
@@ -227,7 +227,9 @@ def cluster_stability(frame: pd.DataFrame, *, finding: str | None = None) -> Cha
     for place, row in enumerate(drawn):
         p_value = markup.p_words(valley.get(row["level"], math.nan)) or "none"
         _stable_row(sheet, axes, place, row, p_value)
-        said.append(f"{row['level']}: {row['estimate']:.2f}, p of no valley {p_value}, {row['note']}")
+        said.append(
+            f"{row['level']}: {formatting().number(row['estimate'], 2)}, p of no valley {p_value}, {row['note']}"
+        )
     return sheet.done(f"{sheet.figure.finding}. Agreement of segments with resamples. {'. '.join(said)}.")
 
 

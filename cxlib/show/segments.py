@@ -131,7 +131,7 @@ def profile_table(
     columns: dict[str, list[Cell]] = {
         "What sets it apart": [markup.text_cell("" if missing_words(row) else row["note"]) for row in shares],
         "Customers": [
-            Cell("" if missing_words(row) else form.count(round(row["estimate"] * row["n"]))) for row in shares
+            markup.count_cell(None if missing_words(row) else round(row["estimate"] * row["n"]), form) for row in shares
         ],
         "Share of customers": [_cell(row, form, "percent") for row in shares],
     }
@@ -321,7 +321,7 @@ def _cell(row: rows.Row | None, form: Format, unit: str) -> Cell:
     if row is None or missing_words(row):
         return markup.missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], unit)
-    return Cell(f"{form.value(row['estimate'], unit)}{markup.small(limits)}")
+    return Cell(f"{form.value(row['estimate'], unit)}{markup.small(limits)}", row=row, unit=unit)
 
 
 def _profile_alt(

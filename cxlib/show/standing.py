@@ -231,7 +231,8 @@ def _cell(row: rows.Row, metric: Metric, form: Format) -> Cell:
     limits = brief(form.interval(row["conf_low"], row["conf_high"], metric.unit, change=True))
     words, tone = _verdict(row, metric)
     told = f'<br><span class="cx-{tone}">{escape(words)}</span>'
-    return Cell(escape(brief(form.change(row["estimate"], metric.unit))) + markup.small(limits) + told)
+    words = escape(brief(form.change(row["estimate"], metric.unit))) + markup.small(limits) + told
+    return Cell(words, row=row, unit=metric.unit)
 
 
 def _alt(finding: str, about: str, drawn: Sequence[rows.Row], metric: Metric, form: Format) -> str:

@@ -12,6 +12,7 @@ from cxlib.periods import Period
 from cxlib.show import markup, rows
 from cxlib.show.about import definitions, freshness
 from cxlib.show.audit import survey_audit
+from cxlib.show.by_segment import by_segment_table
 from cxlib.show.causes import cause_table
 from cxlib.show.change_table import changes_table
 from cxlib.show.compared import importance_compared_table
@@ -40,7 +41,8 @@ from cxlib.show.weighting import weighting
 from cxlib.show.worth import worth_table
 
 __all__ = [
-    "brand_transfer_table", "cause_table", "changes", "changes_table", "churn_table", "decision_table",
+    "brand_transfer_table", "by_segment_table", "cause_table", "changes", "changes_table", "churn_table",
+    "decision_table",
     "definitions", "driver_table", "effects_table", "estimators_table", "freshness", "hazard_table", "health_table",
     "importance_compared_table", "levels", "link_table", "looks_table", "partner_league_table", "plan_table",
     "profile_table", "repeat_table", "said_and_did_table", "scorecard", "standing_table", "survey_audit",
@@ -135,7 +137,8 @@ def _target(metric: Metric, row: rows.Row | None, form: Format) -> Cell:
     if metric.target is None:
         return Cell('<span class="cx-missing">no target</span>')
     # The heading says that it is the target.
-    return Cell(form.short(metric.target, metric.unit) + markup.verdict_line(row, metric).replace(" target", ""))
+    told = form.short(metric.target, metric.unit) + markup.verdict_line(row, metric).replace(" target", "")
+    return Cell(told, row=row, unit=metric.unit, value=metric.target)
 
 
 def levels(

@@ -15,7 +15,7 @@ from cxlib.params.models import Metric
 from cxlib.show import markup, rows, style
 from cxlib.show.canvas import SMALL, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.finding import plain
-from cxlib.show.formats import Format, brief, formatting, missing_words, one_metric
+from cxlib.show.formats import Format, brief, counted, formatting, missing_words, one_metric
 from cxlib.show.markup import Cell, Html
 from cxlib.show.partners import AVERAGE, MANY
 
@@ -110,8 +110,10 @@ def _none(found: pd.DataFrame, first: rows.Row, metric: Metric, form: Format) ->
     hidden = int((found["status"] == results.SUPPRESSED).sum())
     known = found[found["status"] == results.OK]
     blind = int((known["verdict"] == "could not have been seen").sum())
-    told = f"Intended: {_intended(first, metric, form)}. The interval of each of {len(known):,} partners holds it"
-    told += f"; for {blind:,} of them the answers are too few to tell" if blind else ""
+    told = (
+        f"Intended: {_intended(first, metric, form)}. The interval of each of {counted(len(known))} partners holds it"
+    )
+    told += f"; for {counted(blind)} of them the answers are too few to tell" if blind else ""
     return f"<p>{escape(' '.join([f'{told}.', rows.left_out(0, hidden)]).strip())}</p>"
 
 
@@ -141,8 +143,10 @@ def headline(found: pd.DataFrame, metric: Metric) -> str:
     """Return at how many partners it goes worse or better than intended (less or more, where neither is better)."""
     known = found[found["status"] == results.OK].to_dict("records")
     ways = [_word(row, metric) for row in known]
-    total = f"{len(known):,} partner{'s' * (len(known) != 1)}"
-    told = [f"{word} at {ways.count(word):,}" for word in (rows.WORSE, "less", rows.BETTER, "more") if word in ways]
+    total = f"{counted(len(known))} partner{'s' * (len(known) != 1)}"
+    told = [
+        f"{word} at {counted(ways.count(word))}" for word in (rows.WORSE, "less", rows.BETTER, "more") if word in ways
+    ]
     if not told:
         return f"{metric.title}: at none of {total} is a difference from the intended shown"
     return f"{metric.title}: {rows.listed(told)} of {total} than intended"
@@ -238,9 +242,9 @@ def _numbers(row: rows.Row, metric: Metric, form: Format) -> tuple[str, str]:
 
 def _cell(row: rows.Row, metric: Metric, form: Format) -> Cell:
     if missing_words(row):
-        return Cell(f'<span class="cx-missing">{escape(missing_words(row))}</span>')
+        return Cell(f'<span class="cx-missing">{escape(missing_words(row))}</span>', row=row)
     value, limits = _numbers(row, metric, form)
-    return Cell(f"{escape(value)}{markup.small(limits)}<br>{escape(_said(row, metric))}")
+    return Cell(f"{escape(value)}{markup.small(limits)}<br>{escape(_said(row, metric))}", row=row, unit=metric.unit)
 
 
 def _alt(finding: str, about: str, mine: Sequence[rows.Row], metric: Metric, form: Format) -> str:

@@ -186,7 +186,7 @@ def axis_x(axes: Axes, shown: Sequence[Period], width: float, room: float) -> No
 def _short(period: Period) -> tuple[str, str]:
     """Return `Oct`, `2026` (`Q3`, `W40` alike)."""
     year, _, rest = str(period).partition("-")
-    return (period.title[:3] if period.kind == "month" else rest), year
+    return (period.short if period.kind == "month" else rest), year
 
 
 def mark_gaps(axes: Axes, points: Sequence[rows.Row | None]) -> None:

@@ -12,7 +12,7 @@ from cxlib.analysis.experiments.verdict_plan import DO_NOT_SHIP, NO_CALL, SHIP, 
 from cxlib.params.models import Experiment, Metric
 from cxlib.show import markup, rows
 from cxlib.show.differences import p_told, plain, sentences
-from cxlib.show.formats import Format, formatting
+from cxlib.show.formats import Format, decimals, formatting
 from cxlib.show.markup import FIGURE, Html
 
 _LOOKS = {SHIP: ("▲", "better"), DO_NOT_SHIP: ("■", "worse"), NO_CALL: ("◇", "flat")}
@@ -48,7 +48,10 @@ def decision_table(
     """
     form, heading = formatting(currency, locale), escape(title or f"The verdict on: {plan.title}")
     mine = decision[decision["metric"] == "decision"]
-    blocks = [_block(one) for one in read_decision(mine).arms] if len(mine) else [_none(decision)]
+    arms = read_decision(mine).arms if len(mine) else ()
+    blocks = [_block(one) for one in arms] if len(mine) else [_none(decision)]
+    early = [] if plan.registered else ["Not pre-registered."]
+    found = escape(" ".join([*early, *(plain(one.headline) for one in arms)]))  # opens the page, where its cell leads
     warning = "" if plan.registered else _banner(
         f"Not pre-registered: the plan was written on {plan.registered_on}, after the start on {plan.start}. "
         "What is found so is a reason to test it again."
@@ -58,7 +61,8 @@ def decision_table(
     )
     return Html(
         f'<figure class="{FIGURE}"><figcaption>{heading}</figcaption>{warning}{"".join(blocks)}'
-        f'<details><summary>The registered plan</summary><dl class="facts">{facts}</dl></details></figure>'
+        f'<details data-finding="{found}"><summary>The registered plan</summary>'
+        f'<dl class="facts">{facts}</dl></details></figure>'
     )
 
 
@@ -88,10 +92,14 @@ def _banner(words: str) -> str:
     return f'<p class="warning" role="note">{escape(words)}</p>'
 
 
+def _percent(share: float, form: Format) -> str:
+    return form.percent(form.number(100 * share, decimals(100 * share)))
+
+
 def _facts(plan: Experiment, metrics: Mapping[str, Metric], form: Format) -> list[tuple[str, str]]:
     """Return the plan in short."""
     primary = metrics[plan.primary_metric]
-    shares = rows.listed([f"{arm.replace('_', ' ')} {100 * share:g} %" for arm, share in plan.variants.items()])
+    shares = rows.listed([f"{arm.replace('_', ' ')} {_percent(share, form)}" for arm, share in plan.variants.items()])
     looks = "at any time, with intervals that allow for it" if plan.any_time else rows.listed(plan.looks)
     return [
         ("What is expected", plan.hypothesis),
@@ -100,7 +108,7 @@ def _facts(plan: Experiment, metrics: Mapping[str, Metric], form: Format) -> lis
         ("What decides", primary.title),
         ("Smallest effect that matters", _size(plan.smallest_effect_that_matters, primary, form)),
         ("What must not get worse", rows.listed([_guard(plan, metrics[name], form) for name in plan.guardrails])),
-        ("Error allowed", f"{100 * plan.alpha:g} %"),
+        ("Error allowed", _percent(plan.alpha, form)),
         ("Looked at before the end", looks),
         ("Registered on", f"{plan.registered_on}{'' if plan.registered else ', after the start'}"),
         ("Owner", plan.owner),
@@ -139,10 +147,12 @@ def health_table(health: pd.DataFrame, metrics: Mapping[str, Metric], *, title: 
     fails, rest = [row for row in look if row["at"] == "fails"], found[len(look) :]
     heading = title or _health_title(len(found), len(look), len(fails))
     opened = f"<details><summary>{_passing(len(rest))}</summary>{_checks(rest, metrics)}</details>" if rest else ""
-    return Html(
+    made = Html(
         f'<figure class="{FIGURE}"><figcaption>{escape(heading)}</figcaption>{_warning(look, metrics)}'
         f"{_checks(look, metrics) if look else ''}{opened}</figure>"
     )
+    made.heading, made.grid = heading, _table(found, metrics).grid
+    return made
 
 
 def _warning(look: Sequence[rows.Row], metrics: Mapping[str, Metric]) -> str:
@@ -172,13 +182,17 @@ def _health_title(count: int, look: int, fails: int) -> str:
 
 
 def _checks(found: Sequence[rows.Row], metrics: Mapping[str, Metric]) -> str:
-    """Return the table of some checks."""
+    """Return the table of some checks, scrollable."""
+    body = _table(found, metrics)
+    return f'<div class="cx-scroll" role="region" aria-label="Checks" tabindex="0">{body}</div>'
+
+
+def _table(found: Sequence[rows.Row], metrics: Mapping[str, Metric]) -> Html:
     columns = {
         "State": [_state(row) for row in found],
         "What was found": [markup.text_cell(_found(row)) for row in found],
     }
-    body = markup.table(columns, ["Check"], [(_check(row, metrics),) for row in found])
-    return f'<div class="cx-scroll" role="region" aria-label="Checks" tabindex="0">{body}</div>'
+    return markup.table(columns, ["Check"], [(_check(row, metrics),) for row in found])
 
 
 def _state(row: rows.Row) -> markup.Cell:

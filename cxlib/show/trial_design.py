@@ -71,8 +71,8 @@ def plan_table(
         for name, method in zip(design["metric"], design["method"], strict=True)
         if method and name in _NAMED
     ]
-    body = f'<p class="lead">{escape(plan.hypothesis)}</p>{markup.table(columns, ["What"], keys)}'
-    return markup.figure(title or plain(told[0].rstrip(".")), body, list(dict.fromkeys(notes)))
+    lead, body = f'<p class="lead">{escape(plan.hypothesis)}</p>', markup.table(columns, ["What"], keys)
+    return markup.figure(title or plain(told[0].rstrip(".")), body, list(dict.fromkeys(notes)), before=lead)
 
 
 Fact = tuple[str, tuple[str, str], str]  # what, (figure, limits), words

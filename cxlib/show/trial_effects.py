@@ -114,7 +114,7 @@ def difference_cell(row: rows.Row | None, metric: Metric, matters: float | None,
     limits = form.interval(row["conf_low"], row["conf_high"], metric.unit, change=True)
     told = escape(brief(form.change(row["estimate"], metric.unit))) + markup.small(brief(limits))
     mark = f'<br><span class="cx-{tone}"><span aria-hidden="true">{shape}</span> {words}</span>' if words else ""
-    return Cell(told + mark)
+    return Cell(told + mark, row=row, unit=metric.unit)
 
 
 def _heading(
@@ -157,12 +157,13 @@ def _relative(row: rows.Row | None, form: Format) -> Cell:
     if row is None or missing_words(row):
         return markup.NOT_MEASURED
     limits = form.interval(row["conf_low"], row["conf_high"], "percent", change=True)
-    return Cell(escape(_shares(form.change(row["estimate"], "percent"))) + markup.small(_shares(limits)))
+    told = escape(_share(form.change(row["estimate"], "percent"), form)) + markup.small(_share(limits, form))
+    return Cell(told, row=row, unit="percent")
 
 
-def _shares(words: str) -> str:
-    """Return points of a share as the shares that relative differences are."""
-    return words.replace(" pp", " %")
+def _share(words: str, form: Format) -> str:
+    """Return points of a share as the share that a relative difference is."""
+    return form.percent(words.removesuffix(" pp")) if words.endswith(" pp") else words
 
 
 def _guard(row: rows.Row | None, wanted: bool) -> Cell:

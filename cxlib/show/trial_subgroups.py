@@ -172,7 +172,7 @@ def _test_words(test: rows.Row | None) -> str:
     if missing_words(test):
         return ": whether effects differ cannot be told"
     p_value = _p(test)
-    told = "p < 0.01" if p_value < 0.01 else f"p = {p_value:.2f}"
+    told = f"p < {formatting().number(0.01, 2)}" if p_value < 0.01 else f"p = {formatting().number(p_value, 2)}"
     return f": effects differ ({told})" if p_value < _SURE else f": no more apart than luck makes ({told})"
 
 

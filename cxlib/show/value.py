@@ -340,7 +340,7 @@ def _came(last: Sequence[rows.Row], away: rows.Row | None, span: str, form: Form
 
 
 def _percent(share: float, form: Format) -> str:
-    return f"{form.number(100 * share, 0)} %"
+    return form.percent(form.number(100 * share, 0))
 
 
 def _ends(axes: Axes, x: float, spots: Sequence[tuple[str, float, str]]) -> None:

@@ -131,7 +131,7 @@ def _how_to_read(found: Told, metric: Metric) -> str:
         words.append(f"Mix: levels above or below the whole became more or less of {base_of(metric)}.")
         words.append("Rate: a level's own value changed, at its average share.")
     tones = "" if metric.higher_is_better is None else "blue: better, orange: worse, "
-    words.append(f"Black lines: intervals; {tones}hollow: no effect shown.")
+    words.append(f"Thin lines: intervals; {tones}hollow: no effect shown.")
     pools = {level.note for level in (*found.mix_by, *found.rate_by) if level.name.startswith("small levels")}
     return " ".join([*words, *(f"Small levels: {note}." for note in sorted(pools))])
 

@@ -82,7 +82,7 @@ def weighting(
     told = sentences(mine, metrics, str(last), segments=segments, currency=currency, locale=locale)
     points = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
     notes = [markup.note(metric_of(metrics, name), [row for row in _sides(mine, name) if row]) for name in names]
-    return markup.figure(heading, body + (f"<ul>{points}</ul>" if points else ""), notes)
+    return markup.figure(heading, body, notes, after=f"<ul>{points}</ul>" if points else "")
 
 
 def sentences(
@@ -147,7 +147,7 @@ def _weighted(row: Row | None, metric: Metric, form: Format) -> Cell:
     cell = markup.value_cell(row, metric, form)
     if row is None or missing_words(row):
         return cell
-    return Cell(cell.html + markup.small(f"worth {form.count(row['n_eff'])} equal weights"))
+    return cell._replace(html=cell.html + markup.small(f"worth {form.count(row['n_eff'])} equal weights"))
 
 
 def _answering(

@@ -10,7 +10,7 @@ from cxlib.measure.told import told
 from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.show import rows
-from cxlib.show.finding import sentence
+from cxlib.show.finding import behind
 from cxlib.show.formats import Format, formatting, missing_words
 
 _NAMED = 5  # metrics that a sentence names; the rest it counts
@@ -28,7 +28,7 @@ def headline(
     currency: str | None = None,
     locale: str | None = None,
 ) -> list[str]:
-    """Return two to five sentences: where the lead metric stands, what moved, what is off target.
+    """Return two to five texts: what the lead metric did and where it stands, what moved, what is off target.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def reason(
     currency: str | None = None,
     locale: str | None = None,
 ) -> str:
-    """Return what moved a metric in one sentence, where the frame holds one decomposition; else nothing.
+    """Return what is behind the change of a metric in one sentence, where the frame holds one decomposition.
 
     Parameters
     ----------
@@ -79,26 +79,40 @@ def reason(
     if len(names) != 1 or not names <= set(metrics) or len(segments) != 1:
         return ""
     found = told(frame[frame["metric"].isin(names)])
-    return "" if found.missing else f"{sentence(found, metrics[found.metric], formatting(currency, locale))}."
+    return "" if found.missing else f"{behind(found, metrics[found.metric], formatting(currency, locale))}."
 
 
 def _lead(entries: rows.Book, metric: Metric, period: Period, others: Sequence[Period], form: Format) -> str:
-    """Return the level of the lead metric with its interval, and what is known of its change."""
+    """Return what the lead metric did, where that is shown, and its level; each with its interval."""
     row = rows.level(entries, metric.id, str(period)) or {}
-    likely = form.interval(row["conf_low"], row["conf_high"], metric.unit)
-    parts = [f"{metric.title}: {form.value(row['estimate'], metric.unit)}, likely {likely}"]
-    still: dict[str, list[str]] = {}
+    level = f"{form.value(row['estimate'], metric.unit)}, likely "
+    level += form.interval(row["conf_low"], row["conf_high"], metric.unit)
+    moves, still = [], dict[str, list[str]]()
     for other in others:
         change = rows.change(entries, metric.id, str(period), str(other))
         if change is None or not change["verdict"]:
             continue
         if change["verdict"] in _STILL:
             still.setdefault(change["verdict"], []).append(other.title)
-            continue
-        limits = form.interval(change["conf_low"], change["conf_high"], metric.unit, change=True)
-        way = "up" if change["estimate"] > 0 else "down"
-        parts.append(f"{way} since {other.title}: {form.change(change['estimate'], metric.unit)}, likely {limits}")
-    return "; ".join([*parts, *(_STILL[name].format(" or ".join(titles)) for name, titles in still.items())]) + "."
+        else:
+            moves.append(_move(change, metric, other, form))
+    rest = [_STILL[name].format(" or ".join(titles)) for name, titles in still.items()]
+    if not moves:
+        return "; ".join([f"{metric.title}: {level}", *rest]) + "."
+    return "; ".join([f"{metric.title} {', and '.join(moves)}", *rest]) + f". It stands at {level}."
+
+
+def _move(change: rows.Row, metric: Metric, other: Period, form: Format) -> str:
+    """Return `rose 4.0 points since September 2026, likely 1.0 to 7.0 points`; signs only where the limits differ."""
+    size, low, high = change["estimate"], change["conf_low"], change["conf_high"]
+    up, across = size > 0, low * high < 0
+    if not across:
+        size, (low, high) = abs(size), sorted([abs(low), abs(high)])
+    likely = form.interval(low, high, metric.unit, change=True)
+    told = form.change(abs(size), metric.unit).replace("+", "")
+    return (
+        f"{'rose' if up else 'fell'} {told} since {other.title}, likely {likely if across else likely.replace('+', '')}"
+    )
 
 
 def _moved(found: Mapping[str, Sequence[str]], other: Period) -> str:

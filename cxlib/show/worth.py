@@ -105,7 +105,7 @@ def _money_cell(row: rows.Row, form: Format) -> Cell:
     if missing_words(row):
         return markup.missing_cell(row)
     limits = form.interval(row["conf_low"], row["conf_high"], "money", change=True)
-    return Cell(escape(form.change(row["estimate"], "money")) + markup.small(limits))
+    return Cell(escape(form.change(row["estimate"], "money")) + markup.small(limits), row=row, unit="money")
 
 
 def _bars(sheet: Sheet, axes: Axes, mine: Sequence[rows.Row], names: Mapping[str, str], form: Format) -> None:

@@ -44,14 +44,29 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
         "es": ("Nada que añadir.", "Normal."),
     },
 }  # fmt: skip
-# Addresses of reserved domains, telephone numbers of ranges kept for fiction, a card number kept for tests.
-PERSONAL = (
-    "Write to me at {name}.{number}@example.com please.",
-    "You can call me on +44 7700 900{number}.",
-    "My number is (202) 555-0{number}.",
-    "I paid with 4111 1111 1111 1111, refund it.",
-)
-NAMES = ("maria.lopez", "joao.silva", "emma.clark", "lucia.perez", "tom.baker")
+# What tells who somebody is, all of it invented: addresses of reserved domains, telephone numbers of ranges kept for
+# fiction, numbers that standards give as examples. kind -> values, one of which is drawn.
+PERSONAL: dict[str, tuple[str, ...]] = {
+    "e-mail": ("{first}.{last}.{number}@example.com", "{first}{number} at gmail dot com"),
+    "phone": ("+44 7700 900{number}", "(202) 555-0{number}"),
+    "card": ("4111 1111 1111 1111", "5555-5555-5555-4444"),
+    "account": ("ES91 2100 0418 4502 0005 1332",),
+    "id": ("12345678Z", "529.982.247-25"),
+    "address": ("{number} Example Street", "Calle Ejemplo {number}", "Rua Exemplo, {number}"),
+    "name": ("{First} {Last}",),
+}
+# kind -> language -> what is said around it
+SAID: dict[str, dict[str, str]] = {
+    "e-mail": {"en": "Write to me at {it} please.", "pt": "O meu e-mail: {it}.", "es": "Mi correo: {it}."},
+    "phone": {"en": "You can call me on {it}.", "pt": "O meu telefone: {it}.", "es": "Mi teléfono: {it}."},
+    "card": {"en": "I paid with {it}, refund it.", "pt": "Paguei com {it}.", "es": "Pagué con {it}."},
+    "account": {"en": "My account: {it}.", "pt": "A minha conta: {it}.", "es": "Mi cuenta: {it}."},
+    "id": {"en": "My identity card: {it}.", "pt": "O meu CPF: {it}.", "es": "Mi DNI: {it}."},
+    "address": {"en": "I live at {it}.", "pt": "Moro na {it}.", "es": "Vivo en {it}."},
+    "name": {"en": "My name is {it}.", "pt": "Meu nome é {it}.", "es": "Me llamo {it}."},
+}
+FIRST = ("maria", "joão", "emma", "lucia", "thomas")
+LAST = ("lopez", "silva", "clark", "perez", "baker")
 MARKUP = ("<script>alert(1)</script>", "<b>bold</b> <img src=x onerror=alert(1)>", "</td></table>")
 FORMULAS = ("=1+1", "=HYPERLINK(\"http://example.com\")", "@SUM(A1:A9)", "+cmd|' /C calc'!A0")  # fmt: skip
 
@@ -64,20 +79,22 @@ def write(
     language: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, pa.Array]:
-    """Return the column `comment`, `personal` (data was planted) and one boolean column per theme mentioned.
+    """Return the column `comment`, and of each comment one boolean column per theme mentioned, `personal` (it tells who
+    somebody is) and `planted` (what tells it).
 
     All are null where nothing is written. Arguments have one entry per answer; `wait` is in seconds, -1 for none.
     """
     written = rng.random(len(mood)) < np.asarray(TRUTHS.comments.written)[mood]
     place = np.flatnonzero(written)
     mentioned = _themes(late[place], wait[place], unresolved[place], mood[place], rng)
-    before, behind, mentioned["personal"] = _extras(len(place), rng)
+    before, behind, planted = _extras(language[place], rng)
+    mentioned["personal"] = np.array([value is not None for value in planted])
     parts = [_sentences(theme, mentioned[theme], language[place], rng) for theme in SENTENCES]
     text = pc.binary_join_element_wise(before, *parts, behind, " ", null_handling="skip")
     scattered = pa.array(np.cumsum(written) - 1, mask=~written)
-    return {name: pc.take(pa.array(values), scattered) for name, values in mentioned.items()} | {
-        "comment": pc.take(text, scattered)
-    }
+    columns = {name: pa.array(values) for name, values in mentioned.items()}
+    columns |= {"planted": pa.array(planted, pa.string()), "comment": text}
+    return {name: pc.take(values, scattered) for name, values in columns.items()}
 
 
 def _themes(
@@ -107,17 +124,42 @@ def _sentences(theme: str, said: np.ndarray, language: np.ndarray, rng: np.rando
     return pc.take(pa.array(pool), pa.array(chosen, mask=~said))
 
 
-def _extras(n: int, rng: np.random.Generator) -> tuple[pa.Array, pa.Array, np.ndarray]:
-    """Draw what stands before a comment (a formula) and behind it (personal data or markup); and which is personal."""
-    truth, kind = TRUTHS.comments, rng.random(n)
+def _extras(language: np.ndarray, rng: np.random.Generator) -> tuple[pa.Array, pa.Array, list[str | None]]:
+    """Draw what stands before a comment (a formula) and behind it (personal data or markup), and what was planted.
+
+    Personal data come from a generator of their own: what is planted changes no other draw.
+    """
+    n, truth = len(language), TRUTHS.comments
+    kind, own = rng.random(n), _beside(rng)
     before: list[str | None] = [None] * n
-    behind: list[str | None] = [None] * n
-    personal = kind < truth.personal
-    for place in np.flatnonzero(personal):
-        number, name = f"{rng.integers(100, 200)}", NAMES[rng.integers(len(NAMES))]
-        behind[place] = PERSONAL[rng.integers(len(PERSONAL))].format(name=name, number=number)
+    behind, planted = list(before), list(before)
+    for place in np.flatnonzero(kind < truth.personal):
+        (
+            rng.integers(100, 200),
+            rng.integers(5),
+            rng.integers(4),
+        )  # what was drawn here once: later draws stay as they are
+        behind[place], planted[place] = _personal(LANGUAGES[language[place]], own)
     for place in np.flatnonzero(kind > 1 - truth.markup):
         behind[place] = MARKUP[rng.integers(len(MARKUP))]
     for place in np.flatnonzero((kind >= 0.5) & (kind < 0.5 + truth.formula)):
         before[place] = FORMULAS[rng.integers(len(FORMULAS))]
-    return pa.array(before, pa.string()), pa.array(behind, pa.string()), personal
+    return pa.array(before, pa.string()), pa.array(behind, pa.string()), planted
+
+
+def _beside(rng: np.random.Generator) -> np.random.Generator:
+    """Return another generator of the same seed, without drawing from the first."""
+    seed = rng.bit_generator.seed_seq
+    assert isinstance(seed, np.random.SeedSequence)
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 1)))
+
+
+def _personal(language: str, rng: np.random.Generator) -> tuple[str, str]:
+    """Draw a sentence that tells who somebody is, and what tells it."""
+    kind = list(PERSONAL)[rng.integers(len(PERSONAL))]
+    first, last = FIRST[rng.integers(len(FIRST))], LAST[rng.integers(len(LAST))]
+    plain = first.replace("ã", "a")
+    form = PERSONAL[kind][rng.integers(len(PERSONAL[kind]))]
+    names = {"First": first.title(), "Last": last.title(), "first": plain, "last": last}
+    value = form.format(number=rng.integers(100, 200), **names)
+    return SAID[kind][language].format(it=value), value

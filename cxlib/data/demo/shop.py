@@ -35,7 +35,7 @@ def customers(people: People, life: Life) -> pa.Table:
             "plan": columns.names(plan, PLANS),
             "acquisition_source": columns.names(people.source[rows], SOURCES),
             "referred_by": columns.ids("C", people.referred_by[rows]),
-            "consent": columns.flags(people.consent[rows]),
+            "consent": columns.flags(people.consent[rows], people.consent[rows]),  # the others were never asked
             "age_band": columns.names(people.age[rows], AGE_BANDS),
             "household": columns.names(people.household[rows], HOUSEHOLDS),
         }

@@ -207,7 +207,7 @@ class Comments:
     long_wait: int = 300
     price: float = 0.08  # mentioned by anybody
     praise: float = 0.60  # mentioned in high moods
-    personal: float = 0.010  # of comments: an e-mail address, a telephone or a card number
+    personal: float = 0.010  # of comments: tell who somebody is, in one of seven ways (`comments.PERSONAL`)
     markup: float = 0.003  # HTML or script
     formula: float = 0.002  # begins like a spreadsheet formula
 

@@ -1,0 +1,215 @@
+"""What could be worked out from a new run beside all that is published already, and what to hide besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from cxlib import results
+from cxlib.reports.disclosure import attack
+from cxlib.reports.disclosure.families import ANSWERS, ROWS, Number, Published, Told, equations, population, range_of
+from cxlib.reports.disclosure.masking import of_answers
+from cxlib.reports.withheld import Cell
+
+LEEWAY = 0.1  # of sums without a range of answers: how closely they may be told (the p % rule with p = 10)
+_ROUNDS = 25  # cells that are hidden besides for one that can be worked out
+_NEAR = 1e-6
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A hidden number that can be worked out: how closely, from what, and which pages hide it."""
+
+    number: Number
+    low: float
+    high: float
+    parts: tuple[Number, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is known to the last digit."""
+        return self.high - self.low <= _NEAR
+
+    def told(self) -> str:
+        """Say what can be worked out, how closely and from what, without the number itself."""
+        what = "how many answers" if self.number.what == ROWS else "the answers' sum"
+        cut = "" if self.number.segment == "all" else f" by {self.number.segment} = {self.number.level}"
+        how = "exactly" if self.exact else "nearly"
+        others = len(self.parts) - 1
+        source = f"from {others} numbers that are shown with it" if self.parts else "from what is shown"
+        about = f"{self.number.of.split('|')[0]} {self.number.period}{cut}"
+        return f"{what} of {about} can be worked out {how} {source}"
+
+
+@dataclass
+class Audit:
+    """One look at a run beside what is published.
+
+    Parameters
+    ----------
+    published
+        What all pages tell together.
+    least
+        Metric -> the least number of customers that may be shown.
+    """
+
+    published: Published
+    least: Mapping[str, int]
+    hide: set[Cell] = field(default_factory=set)  # what is hidden besides, so far
+
+    @cached_property
+    def wanted(self) -> set[tuple[str, str]]:
+        """Whose numbers have hidden cells."""
+        found = set()
+        for cell in {*self.published.hidden, *self.published.before}:
+            found.add((ANSWERS, cell.metric))
+            found |= {(ROWS, of) for of in self.published.counts(cell.metric)}
+        return found
+
+    @cached_property
+    def families(self) -> list[list[tuple[Number, float]]]:
+        """The sums of those numbers."""
+        return list(equations(self.published, self.wanted))
+
+    def leaks(self) -> list[Leak]:
+        """Return the hidden numbers that can be worked out more closely than they may be, because of this run."""
+        known = self.published.known
+        found = self._leaks(known)
+        if not found:
+            return []
+        before = self._leaks({number: told for number, told in known.items() if told.standing})
+        anyhow = {leak.number for leak in before}
+        return [leak for leak in found if leak.number not in anyhow]
+
+    def _leaks(self, known: Mapping[Number, Told]) -> list[Leak]:
+        sums: list[attack.Sum[Number]] = []
+        scores: dict[Number, attack.Scores[Number]] = {}
+        parts: dict[Number, tuple[Number, ...]] = {}
+        for family in self.families:
+            unknown = {number: factor for number, factor in family if number not in known}
+            if not unknown:
+                continue
+            sums.append(attack.Sum(unknown, -sum(f * known[n].value for n, f in family if n in known)))
+            for number in unknown:
+                parts.setdefault(number, tuple(one for one, _ in family))
+                if number.what == ANSWERS:
+                    scores[number] = self._scores(number, known)
+        counted = [one for one in sums if all(number.what == ROWS for number in one.factors)]
+        answers = attack.intervals(sums, scores, self._enough)
+        bounds = attack.intervals(counted, enough=self._enough)
+        bounds |= {number: ends for number, ends in answers.items() if number.what == ANSWERS}
+        return [
+            Leak(number, low, high, parts[number])
+            for number, (low, high) in sorted(bounds.items())
+            if number in self.published.sought and number in parts and not self._enough(number, low, high)
+        ]
+
+    def _scores(self, number: Number, known: Mapping[Number, Told]) -> attack.Scores[Number]:
+        low, high = range_of(self.published.metrics.get(number.of))
+        count = Number(ROWS, self.published.counts(number.of)[0], *number[2:])
+        told = known.get(count)
+        return attack.Scores(count if told is None else told.value, low, high)
+
+    def _enough(self, number: Number, low: float, high: float) -> bool:
+        if high - low >= self._needed(number, high) - _NEAR:
+            return True
+        metric = self.published.metrics.get(number.of)
+        nothing = number.what == ANSWERS and low == high == 0
+        # that nothing was done to anybody is no secret
+        return nothing and metric is not None and not of_answers(metric)
+
+    def _needed(self, number: Number, high: float) -> float:
+        """Return how wide the bounds of a hidden number have to be.
+
+        Of counts as many as customers may not be shown: whoever knows the rule must not learn where among the hidden
+        cells the customers are. Of answers one: that all were equal must not follow. Of amounts a tenth.
+        """
+        if number.what == ROWS:
+            return float(min(self._least_of(number.of), default=1))
+        return 1.0 if np.isfinite(range_of(self.published.metrics.get(number.of))[1]) else LEEWAY * max(high, 0.0)
+
+    def _least_of(self, of: str) -> list[int]:
+        return [n for name, n in self.least.items() if of in (name, population(self.published.metrics.get(name), name))]
+
+    def repaired(self) -> bool:
+        """Find more cells to hide until nothing can be worked out; say whether that is possible."""
+        for _ in range(_ROUNDS):
+            found = self.leaks()
+            if not found:
+                return True
+            chosen = {cell for leak in found for cell in self._besides(leak)}
+            if not chosen:
+                return False
+            self.hide |= chosen
+        return not self.leaks()
+
+    def _besides(self, leak: Leak) -> list[Cell]:
+        """Return the cells of the smallest known number that this run could hide as well, and forget that number."""
+        known, near = self.published.known, []
+        for family in self.families:
+            numbers = [number for number, _ in family]
+            if leak.number in numbers:
+                near += [n for n in numbers if n in known and not known[n].standing]
+        near = [n for n in near if n.segment != "all" and n.span == 1]
+        if not near:
+            return []
+        cut = leak.number.segment  # of the same cut first: a margin tells more to more people
+        return self._forget(min(near, key=lambda n: (n.segment != cut, self._size(n), n)))
+
+    def _size(self, number: Number) -> float:
+        count = Number(ROWS, self.published.counts(number.of)[0], *number[2:]) if number.what == ANSWERS else number
+        told = self.published.known.get(count)
+        return told.value if told else 0.0
+
+    def _forget(self, number: Number) -> list[Cell]:
+        """Take a number as hidden, with all that tells it; return the cells to hide for that."""
+        names = self.published.known[number].metrics
+        self.published.sought |= {number, *(Number(ANSWERS, name, *number[2:]) for name in names)}
+        cells = [Cell(name, number.segment, number.period, number.level) for name in sorted(names)]
+        for name in names:
+            for of in self.published.counts(name):
+                if number.what == ROWS:
+                    self.published.known.pop(Number(ROWS, of, *number[2:]), None)
+            self.published.known.pop(Number(ANSWERS, name, *number[2:]), None)
+        return cells
+
+
+def shown_elsewhere(published: Published) -> dict[Cell, set[str]]:
+    """Return hidden cells that another page of the run tells of, with its files; not what older reports tell anyhow."""
+    found = {}
+    for cell, files in published.hidden.items():
+        if cell not in published.shown or cell.segment == "all":
+            continue
+        number = Number(ANSWERS, cell.metric, cell.segment, 1, cell.period, cell.level)
+        told = published.known.get(number)
+        if told is None or not told.standing:
+            found[cell] = published.shown[cell] - files
+    return {cell: files for cell, files in found.items() if files}
+
+
+def alone(frame: pd.DataFrame) -> list[str]:
+    """Return what can be worked out within result frames: the one hidden row of a group whose counts add up.
+
+    Of rows that share all but their level, and of which one is hidden, its count is that of the whole less the others'.
+    """
+    keys = ["metric", "segment", "period", "against", "at", "comparison", "method"]
+    own = frame[frame["comparison"].isin(["level", "share"]) & (frame["segment"] != "all")]
+    hidden = own["status"] == results.SUPPRESSED
+    if not hidden.any():
+        return []
+    whole = frame[(frame["segment"] == "all") & frame["n"].notna()].groupby(["metric", "period"])["n"].max()
+    found = []
+    for key, group in own.groupby(keys, sort=True):
+        parts = group[group["level"] != "all"]
+        gone = parts["status"] == results.SUPPRESSED
+        total = group.loc[(group["level"] == "all") & group["n"].notna(), "n"]
+        n = float(total.iloc[0]) if len(total) else float(whole.get((key[0], key[2]), np.nan))
+        rest = n - float(parts["n"].sum())
+        if gone.sum() == 1 and len(parts) > 1 and parts.loc[~gone, "n"].notna().all() and rest > 0 and total.size:
+            level = parts.loc[gone, "level"].iloc[0]
+            found.append(f"{key[0]} {key[2]} by {key[1]} = {level} is the only hidden one beside its total")
+    return found

@@ -1,0 +1,63 @@
+"""The audit log: who looked at what, and what was refused and why; a JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+_LONGEST = 300  # characters of one value: an address may be as long as its asker likes
+_BYTES, _KEPT = 10_000_000, 9
+
+
+class Visits:
+    """Writes the log; what cannot be written is said once, and nobody is refused for it.
+
+    Parameters
+    ----------
+    path
+        The file; older ones stand beside it as `<name>.1` (the newest of them) to `<name>.9`.
+    say
+        Told where the log cannot be written.
+    most
+        Bytes of one file.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], object], most: int = _BYTES) -> None:
+        self.path, self._say, self._most = path, say, most
+        self._failing = False
+
+    def note(self, what: str, **more: str | int | float) -> None:
+        """Add a line: the time, what happened, and its particulars; texts are cut where they are too long."""
+        told = {name: value[:_LONGEST] if isinstance(value, str) else value for name, value in more.items()}
+        entry = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "what": what, **told}
+        line = (json.dumps(entry) + "\n").encode()
+        try:
+            self._write(line)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                self._say(f"warning: the audit log {self.path.name} cannot be written: {error.strerror or error}")
+            self._failing = True
+
+    def _write(self, line: bytes) -> None:
+        """Append a line, after the files have moved on where this one is full."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            if os.fstat(handle).st_size + len(line) <= self._most:
+                os.write(handle, line)
+                return
+        finally:
+            os.close(handle)
+        for number in range(_KEPT - 1, -1, -1):
+            older = self._numbered(number)
+            if older.exists():
+                older.replace(self._numbered(number + 1))
+        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+            file.write(line)
+
+    def _numbered(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{number}") if number else self.path
