@@ -1,4 +1,4 @@
-"""Explore against plain Voila on the same published notebook, in turns, and 20 viewers of Explore at once.
+"""The published page, Explore and plain Voila on the same notebook, in turns, and 20 viewers of Explore at once.
 
 Told are the seconds until a chart is visible in a browser, on a fresh browser each time; and of the 20 viewers the
 failures, the memory that each kernel has for itself, and how long after the last viewer left the last kernel was gone.
@@ -46,6 +46,7 @@ def test_explore(company: Path, board: Board) -> None:
         time.sleep(5)  # the template of warm kernels has imported
         for page in PAGES:
             addresses = {
+                f"{page}, as published": f"http://127.0.0.1:{port}/reports/monthly/{PERIOD}/{page}.html",
                 f"{page}, Explore": f"http://127.0.0.1:{port}/explore/monthly/{PERIOD}/{page}",
                 f"{page}, plain Voila": f"http://127.0.0.1:{theirs}/voila/render/{page}.ipynb",
             }

@@ -253,18 +253,7 @@ def attacked(root: Path) -> Iterator[Attacked]:
     known["eve"] = tokens.make(file, "eve", [])
     port = free_port()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "WAREHOUSE_PASSWORD": SECRET}
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "cxlib.cli",
-        "serve",
-        "--no-browser",
-        "--port",
-        str(port),
-        "--tokens",
-        str(file),
-    ]
+    command = [sys.executable, "-m", "cxlib.cli", "serve", "--no-browser", "--port", str(port), "--tokens", str(file)]
     with (root / "serve.log").open("w") as log:
         process = subprocess.Popen([*command, "--trust-proxy", PROXY], cwd=root, env=env, stdout=log, stderr=log)
         served = Attacked(root, port, process, known)

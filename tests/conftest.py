@@ -159,6 +159,19 @@ class Borrowed:
         """Leave them to the next."""
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, to open pages in; skips where it is not installed."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra e2e)")
+    found = next(filter(None, (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no chromium on this machine")
+    with sync.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """The seeded generator of one test."""

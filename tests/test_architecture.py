@@ -284,3 +284,10 @@ def test_importing_the_package_is_light() -> None:
     loaded = loaded_after("import cxlib")
     assert "cxlib" in loaded
     assert not loaded & HEAVY
+
+
+def test_putting_a_report_together_needs_neither_charts_nor_models() -> None:
+    """A worker of every run imports it; all of `cxlib.tables` would cost it seconds."""
+    loaded = loaded_after("import cxlib.reports.assemble")
+    assert "cxlib.show.scorecard" in loaded
+    assert not loaded & {"matplotlib", "seaborn", "statsmodels", "sklearn", "ibis"}

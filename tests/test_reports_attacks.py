@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -187,13 +190,33 @@ def test_a_token_opens_a_session_that_a_logout_ends(served: Attacked) -> None:
     assert served.ask("/reports/board/2026-10/", Cookie=session).status == 404
     form = {"Content_Type": "application/x-www-form-urlencoded", "method": "POST"}
     assert served.ask("/logout", body=b"", Cookie=session, **form).status == 403  # another site cannot sign one out
-    assert served.ask("/logout", body=b"_xsrf=t", Cookie=f"_xsrf=t; {session}", **form).status == 303
+    out = served.ask("/logout", body=b"_xsrf=t", Cookie=f"_xsrf=t; {session}", **form)
+    assert out.status == 303
+    assert re.search(r"cx=[^,]*; expires=\w+, \d\d \w+ 2\d{3}[^,]*; HttpOnly", out.headers["set-cookie"])
+    assert parsedate_to_datetime(re.findall(r"expires=([^;]+)", out.headers["set-cookie"])[0]) < datetime.now(UTC)
     assert served.ask("/", Cookie=session).status == 401  # also for who has a copy of it
 
-    secure = login(served, served.tokens["bob"], X_Forwarded_For="198.51.100.1", X_Forwarded_Proto="https")
+    secure = login(
+        served, served.tokens["bob"], Cookie="__Host-_xsrf=twice", X_Forwarded_For="198.51.100.1",
+        X_Forwarded_Proto="https",
+    )  # fmt: skip
     assert secure.headers["set-cookie"].startswith("__Host-cx=")
     assert "Secure" in secure.headers["set-cookie"]
     assert "max-age" in secure.headers["strict-transport-security"]
+
+
+def test_the_form_is_shown_and_its_cookie_is_kept_to_https(served: Attacked) -> None:
+    plain = served.ask("/login")
+    assert plain.status == 200
+    assert "Your token" in plain.text
+    assert plain.headers["set-cookie"].startswith("_xsrf=")
+    assert "Secure" not in plain.headers["set-cookie"]
+    far = {"source": PROXY, "X_Forwarded_For": "198.51.100.1, 127.0.0.2", "X_Forwarded_Proto": "https,http"}
+    cookie = served.ask("/login", **far).headers["set-cookie"]  # type: ignore[arg-type]
+    assert cookie.startswith("__Host-_xsrf=")
+    assert all(word in cookie for word in ("Secure", "Path=/", "SameSite=Strict"))
+    refused = login(served, served.tokens["bob"], X_Forwarded_For="198.51.100.1", X_Forwarded_Proto="https")
+    assert refused.status == 403  # a cookie that any host around could have set
 
 
 def test_a_login_leads_to_this_server_alone(served: Attacked) -> None:
@@ -408,6 +431,15 @@ def test_comms_reach_widgets_only(served: Attacked, kernel: str) -> None:
     assert set(answers) == {"status", "comm_info_reply"}
 
 
+def test_a_page_gets_all_widgets_at_once(served: Attacked, kernel: str) -> None:
+    """A forked kernel knows the target too: a page that is refused it asks for each widget, one after another."""
+    opens = written("comm_open", {"comm_id": "c", "target_name": "jupyter.widget.control", "data": {}})
+    asks = written("comm_msg", {"comm_id": "c", "data": {"method": "request_states"}})
+    answers, closed = now(_sends(served, kernel, opens, asks))
+    assert closed is None
+    assert (answers.count("comm_msg"), answers.count("comm_close")) == (1, 0)
+
+
 def test_malformed_and_endless_messages_end_the_connection(served: Attacked, kernel: str) -> None:
     longest = written("comm_msg", {"comm_id": "x" * 200_000, "data": {}})
     nested = '{"channel": "shell", "header": ' + "[" * 50_000 + "]" * 50_000 + "}"
@@ -461,7 +493,9 @@ def test_what_is_asked_for_is_a_text_and_no_code(served: Attacked, kernel: str) 
     assert answer.status == 200
     assert "<script" not in answer.text
     assert "x-a" not in answer.headers
-    assert served.ask(f"{BASE}/01_first.html?period={quote(wicked)}", "ada").status == 200
+    sent = served.ask(f"{BASE}/01_first.html?period={quote(wicked)}", "ada")  # a view of the page is the app's
+    assert (sent.status, sent.headers["location"]) == (302, f"{EXPLORE}?period={quote(wicked)}")
+    assert "x-a" not in sent.headers
     assert not list(served.root.rglob("harmed"))
 
 

@@ -16,7 +16,7 @@ import quick_workspace as quick
 import cxlib as cx
 from cxlib import params
 from cxlib.data.ingest import ingest
-from cxlib.errors import DisclosureError
+from cxlib.errors import BusyError, DisclosureError
 from cxlib.periods import Period
 from cxlib.reports import disclosure, places, withheld
 from cxlib.reports.context import least
@@ -150,14 +150,20 @@ def test_a_report_published_meanwhile_is_looked_at_too(tmp_path: Path, monkeypat
     """The gate's worker saw September alone; before it is published, another report is: it is looked at once more."""
     root = company(tmp_path, SIZES, second="run.record(run.measure())")
     run_pack(root, "quick", "2026-09")
-    others, asked = places.others, []
+    others, publish, asked = places.others, places.publish, []
 
     def late(reports: Path, name: tuple[str, str]) -> list[places.Standing]:
         asked.append(name)
         found = others(reports, name)
         return [*found, places.Standing("quick", "2026-08", found[0].folder, {})] if len(asked) > 1 else found
 
-    monkeypatch.setattr(places, "others", late)
+    def alone(place: places.Place) -> Path | None:
+        with pytest.raises(BusyError, match="another run is publishing"), places.publishing(place.reports):
+            pass  # so no other process can publish between the last look and the rename
+        return publish(place)
+
+    for name, stand_in in {"others": late, "publish": alone, "_PATIENCE": 0.0}.items():
+        monkeypatch.setattr(places, name, stand_in)
     run_pack(root, "quick", "2026-10")
     assert manifest(root)["disclosure"]["beside"] == places.named(late(root / "reports", ("quick", "2026-10")))
 

@@ -86,7 +86,7 @@ class TestTable:
         book = read_book(downloads.table_workbook(made, SOURCE))
         (shown,) = [line for line in book["Table"] if "Billing" in line]
         assert not [cell for cell in shown if isinstance(cell, float)]
-        assert "hidden: too few customers" in shown
+        assert "hidden: small group" in shown
         (tidy, *_) = [line for line in book["Rows"] if line[COLUMNS.index("level")] == "billing"]
         assert not [cell for cell in tidy if isinstance(cell, float)]
 

@@ -47,7 +47,7 @@ def test_a_segment_is_shown_with_what_is_hidden_in_words(panel: Panel, compare: 
     panel.lists["compare"].value = compare
     assert panel.chosen == Chosen(LAST, "nps", "region", compare)
     assert says in shown(panel)
-    assert "hidden: too few customers" in shown(panel)
+    assert "hidden: small group" in shown(panel)
     assert f'download="{LAST}-nps-region-' in shown(panel)
     assert f'href="?period={LAST}&amp;metric=nps&amp;segment=region&amp;compare={compare}"' in shown(panel)
 

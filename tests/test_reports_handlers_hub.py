@@ -147,6 +147,7 @@ def test_what_the_hub_did_not_give_opens_nothing(port: int) -> None:
     assert other.ask(f"{BASE}oauth_callback?state={state}&code=ann+leadership").status == 403, "another browser's state"
     assert other.ask(f"{BASE}oauth_callback?state=&code=ann+leadership").status == 403
     assert browser.ask(BASE, Authorization="Bearer ann leadership").status == 302
+    assert browser.ask(f"{BASE}login").headers["location"] == BASE, "the hub has a form of its own"
     assert browser.ask(BASE, X_Forwarded_User="ann", X_Forwarded_Groups="leadership").status == 302
 
 

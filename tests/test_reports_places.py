@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from cxlib.errors import RunError
+from cxlib.errors import BusyError, RunError
 from cxlib.reports import places
 
 
@@ -85,6 +89,61 @@ def test_the_lock_is_exclusive_and_ends_with_its_block(place: places.Place) -> N
             pass
     with places.lock(place):
         pass
+
+
+@pytest.mark.parametrize(("seen", "published"), [(["monthly 2026-09 then"], True), ([], False)])
+def test_what_was_not_published_is_if_nothing_came_between(
+    place: places.Place, seen: list[str], published: bool
+) -> None:
+    """A run that was killed before its last rename, and beside what the gate saw it; September stands now."""
+    for name, content in {
+        "2026-09": {"started_at": "then"},
+        ".building-2026-10-1": {"disclosure": {"beside": seen}},
+    }.items():
+        folder = whole(place.final.parent / name, name)
+        (folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
+    places.recover(place)
+    assert place.final.exists() == published
+    assert not list(place.final.parent.glob(".building-*"))
+
+
+def test_one_publishes_at_a_time_and_others_wait(place: places.Place) -> None:
+    """Four threads look and rename, as processes do: nobody's look is older than what stands when it publishes."""
+    at_work, most = [], []
+
+    def publish(period: str) -> None:
+        one = places.Place(place.reports, "monthly", period)
+        with places.lock(one), places.publishing(place.reports):
+            at_work.append(period)
+            stood = places.catalogue(place.reports)
+            time.sleep(0.02)
+            most.append(len(at_work))
+            whole(one.building, period)
+            assert places.catalogue(place.reports) == stood
+            places.publish(one)
+            at_work.remove(period)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(publish, ["2026-07", "2026-08", "2026-09", "2026-10"]))
+    assert most == [1] * 4
+    assert len(places.catalogue(place.reports)) == 4
+
+
+def test_a_dead_process_lets_go_of_the_right_to_publish(place: places.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from cxlib.reports import places\n"
+        "with places.publishing(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(place.reports)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with monkeypatch.context() as patch:
+            patch.setattr(places, "_PATIENCE", 0.1)
+            with pytest.raises(BusyError, match="is publishing"), places.publishing(place.reports):
+                pass
+        other.kill()
+    with places.publishing(place.reports):
+        assert places.catalogue(place.reports) == []
 
 
 def test_the_catalogue_lists_whole_reports_newest_first(place: places.Place) -> None:

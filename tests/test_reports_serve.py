@@ -107,6 +107,7 @@ def test_serves_pages_and_apps_and_nothing_else(server: tuple[Path, int, subproc
     status, headers, _ = get(port, f"{base}/01_first.html?segment=region")  # one address: a view of it is the app's
     assert (status, headers["location"]) == (302, "/explore/toy/2026-10/01_first?segment=region")
     assert "There is no such page." in get(port, "/no/such/page")[2]
+    assert get(port, "/login")[0] == 404  # everybody is in
     assert get(port, "/reports/toy/2026-09/index.html")[0] == 404  # not whole
     assert get(port, "/", **{"X-Forwarded-For": "203.0.113.9"})[0] == 403  # a proxy before a server without a door
 

@@ -119,6 +119,27 @@ def test_frames_are_the_plans_own_whatever_was_kept(
         pd.testing.assert_frame_equal(cached.joint(metric, (by,), both), plain, check_exact=True)
 
 
+def test_several_segments_in_one_query_are_what_each_is_alone(at_demo: Path, tmp_path: Path, asked: Asked) -> None:
+    """Families, two quantiles of the same values, denominators elsewhere, and segments that a table lacks."""
+    inputs, periods = cx.open_run("2026-10")._inputs, Period.parse("2026-10").last(2)
+    names = ["nps", "csat_top2", "csat_mean", "wait_p50", "wait_p90", "contacts_per_order", "churn_rate"]
+    metrics = [inputs.context.metrics[name] for name in names]
+    segments = [inputs.context.segments[name] for name in ("region", "plan", "channel", "delivered_late")]
+    found = inputs.sums.apart(metrics, segments, periods)
+    assert len(asked) == 6  # contacts_per_order has its denominator elsewhere: by customers, and by events
+    lacking = {("churn_rate", "channel"), *((name, "delivered_late") for name in (*names[3:], "churn_rate"))}
+    assert found.keys() == {(name, segment.id) for name in names for segment in segments} - lacking
+    cached = Sums(inputs.context, inputs.store, Kept(tmp_path))
+    cached.apart(metrics, segments, periods[:1])  # half kept
+    for _ in range(2):
+        again = cached.apart(metrics, segments, periods)
+        for key, frame in found.items():
+            pd.testing.assert_frame_equal(again[key], frame, check_exact=True)
+    for (name, cut), frame in found.items():
+        alone = inputs.sums.moments(inputs.context.metrics[name], [inputs.context.segments[cut]], periods)
+        pd.testing.assert_frame_equal(frame, alone, check_exact=True)
+
+
 def test_every_metric_is_equal_in_one_query_and_in_many(at_demo: Path, tmp_path: Path) -> None:
     """Sums are of whole numbers: it does not matter which periods they were brought beside."""
     inputs = cx.open_run("2026-10")._inputs

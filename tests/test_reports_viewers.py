@@ -62,6 +62,25 @@ def test_the_address_that_asked_first_is_the_last_that_is_no_proxy() -> None:
     assert "::ffff:10.0.0.3" in proxies
 
 
+@pytest.mark.parametrize(
+    ("address", "for_", "proto", "https"),
+    [
+        ("10.0.0.1", "203.0.113.9", "https", True),
+        ("10.0.0.1", "203.0.113.9", "HTTPS", True),
+        ("10.0.0.1", "203.0.113.9, 10.0.0.2", "https,http", True),  # each proxy of a row has added to both
+        ("10.0.0.1", "203.0.113.9, 10.0.0.2", "http, https", False),
+        ("10.0.0.1", "203.0.113.9, 10.0.0.2", "https", True),  # the second hands on what it was told
+        ("10.0.0.1", "203.0.113.9", "https,http", False),  # the first is the word of nobody known
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "https, http", True),
+        ("10.0.0.1", "", "https", True),
+        ("10.0.0.1", "203.0.113.9", "", False),
+        ("203.0.113.1", "203.0.113.9", "https", False),  # nobody believes it
+    ],
+)
+def test_https_is_what_the_first_believed_proxy_says(address: str, for_: str, proto: str, https: bool) -> None:
+    assert Addresses(["10.0.0.0/24"]).https(address, for_, proto) is https
+
+
 def test_an_address_that_is_none_is_said() -> None:
     with pytest.raises(UsageError, match="300"):
         Addresses(["10.0.0.300"])

@@ -84,7 +84,7 @@ class TestTable:
         assert by_title[QUESTIONS["early"][0]][1:] == [
             "no score", "4.0 % | 3.0 to 5.0 % | n 800", *["nothing to link | none is flagged"] * 2
         ]  # fmt: skip
-        assert by_title[QUESTIONS["slow"][0]][-1] == "hidden: too few customers | fewer customers than may be shown"
+        assert by_title[QUESTIONS["slow"][0]][-1] == "hidden: small group | fewer customers than may be shown"
         assert by_title[QUESTIONS["often"][0]][1:] == [
             "no score", "8.0 % | 7.0 to 9.0 % | n 800", "not linked to a score", "not linked to a score"
         ]  # fmt: skip

@@ -148,7 +148,7 @@ class TestSinceStart:
         frame = since_start(range(-30, 10))
         some = results.conform(frame.assign(status=np.where(frame["at"].isin(["-4", "2"]), "suppressed", "ok")))
         fig = since_start_chart(some, REGISTER, METRICS)
-        assert "Not drawn: 2 months with too few customers." in words(fig)
+        assert "Not drawn: 2 months, hidden: small group." in words(fig)
         assert "in 9 of 9 months since, in 0 of 29 before" in fig.finding
         assert len(fig.axes[0].get_xticks()) <= 27
         lone = since_start(range(1))
@@ -165,7 +165,7 @@ class TestSinceStart:
         assert since_start_chart(changed(), REGISTER, METRICS).finding == title
         hidden = missing(since_start(), "suppressed")
         assert since_start_chart(hidden, REGISTER, METRICS).finding == (
-            "Nothing to show: New desk: hidden: too few customers in every month since the start"
+            "Nothing to show: New desk: hidden: small group in every month since the start"
         )
 
     def test_any_order(self) -> None:

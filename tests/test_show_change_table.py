@@ -77,7 +77,7 @@ def test_hidden() -> None:
     which = frame["segment"] == "effect"
     hidden = results.concat([missing(results.conform(frame[which]), "suppressed"), frame[~which]])
     table = changes_table(hidden, REGISTER, METRICS)
-    assert "hidden: too few customers" in table
+    assert "hidden: small group" in table
     assert "none shown" in table
 
 

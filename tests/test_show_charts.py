@@ -358,7 +358,7 @@ def test_hidden_levels_come_last_with_their_words() -> None:
     frame = with_status(levels(), levels()["level"].isin(["North"]), results.SUPPRESSED)
     fig = charts.interval_bars(frame, METRICS["csat_top2"])
     assert _panel(fig, "levels").get_yticklabels()[-1].get_text() == "North"
-    assert "hidden: too few customers" in _words(fig)
+    assert "hidden: small group" in _words(fig)
     every = with_status(levels(), levels()["segment"] == "region", results.UNDEFINED)
     assert charts.interval_bars(every, METRICS["csat_top2"]).finding.endswith("by region: not available")
 

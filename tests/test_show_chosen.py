@@ -18,7 +18,7 @@ def test_the_table_has_the_whole_first_and_words_for_what_is_hidden() -> None:
     assert html.grid.keys[0] == ("All",)
     assert {key[0] for key in html.grid.keys} == {"All", "North", "South", "East", "West", "Islands", "Centre"}
     assert list(html.grid.columns) == ["October 2026", "n", "Since September 2026", "Adjusted p"]
-    assert "hidden: too few customers" in html
+    assert "hidden: small group" in html
     assert "▲" in html
     assert "not compared" in html  # East has no difference
     assert "0.030" in html
@@ -46,9 +46,7 @@ def test_the_chart_says_which_levels_moved() -> None:
 def test_hidden_differences_are_words_in_the_chart() -> None:
     frame = explored.rows()
     hidden = frames.with_status(frame, (frame["level"] == "South") & (frame["against"] == BEFORE), "suppressed", "few")
-    assert "South: hidden: too few customers" in charts.alt_text(
-        chosen.level_changes(hidden, NPS, "region", LAST, BEFORE)
-    )
+    assert "South: hidden: small group" in charts.alt_text(chosen.level_changes(hidden, NPS, "region", LAST, BEFORE))
 
 
 def test_levels_over_time_have_a_panel_each() -> None:

@@ -133,7 +133,7 @@ def test_the_words_tell_each_run_once() -> None:
 def test_a_missing_last_month_is_said() -> None:
     rows = series([*CALM, *CALM])
     rows = with_status(rows, rows["period"] == "2026-10", results.SUPPRESSED, "few")
-    assert "October 2026 hidden: too few customers" in control.xmr(measured.xmr(rows), METRICS).finding
+    assert "October 2026 hidden: small group" in control.xmr(measured.xmr(rows), METRICS).finding
 
 
 @pytest.mark.parametrize("values", [[0.0] * 30, [1e-12] * 12, [1e9, -1e9] * 8, [0.1] * 24 + [0.2]])

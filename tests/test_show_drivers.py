@@ -122,7 +122,7 @@ class TestImportance:
         found = drivers.importance(frame, "y", ["wait", "flat", "colour"], bootstrap=50, min_n=100)
         fig, table = driver_importance(found), driver_table(found)
         assert "Not shown: flat (all its answers are equal) and colour (fewer answers than may be shown)." in words(fig)
-        assert "hidden: too few customers" in table
+        assert "hidden: small group" in table
         assert "not available" in table
 
     def test_without_intervals(self, rng: np.random.Generator) -> None:

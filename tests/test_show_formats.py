@@ -149,12 +149,10 @@ def test_a_metric_without_definition_is_named() -> None:
 def test_words_for_every_status() -> None:
     said = {status: formats.missing_words({"status": status, "estimate": math.nan}) for status in formats.STATUS_WORDS}
     assert said == {
-        "suppressed": "hidden: too few customers",
+        "suppressed": "hidden: small group",
         "too_few": "too few to say",
         "undefined": "not available",
     }
-    protects = {"status": "suppressed", "note": "hidden so that a smaller level cannot be worked out"}
-    assert formats.missing_words(protects) == "hidden: would tell of a smaller one"
     assert formats.missing_words(None) == "no figures"
     assert formats.missing_words({"status": "ok", "estimate": 1.0}) == ""
 

@@ -83,13 +83,13 @@ class TestWorth:
             "often",
             "seldom",
             "tiny",
-            "hidden: too few",
+            "hidden: small",
             "to come",
             "so far",
             "all together",
         ):
             assert part in said
-        assert "tiny: to come hidden: too few customers" in canvas.alt_text(fig)
+        assert "tiny: to come hidden: small group" in canvas.alt_text(fig)
         assert "what customers may do otherwise, not that of a model that does not fit" in said
 
     def test_assumptions_in_doubt_stand_in_the_title(self, worth: pd.DataFrame, checked: pd.DataFrame) -> None:

@@ -103,7 +103,7 @@ class TestCurves:
         fig = survival_curves(loyalty.survival(people["t"], people["e"], by=people["plan"], min_n=10))
         assert "Hidden where too few were watched: Basic" in words(fig)
         nothing = survival_curves(loyalty.survival([1, 2], [1, 0], min_n=10))
-        assert nothing.finding == "Nothing to show: hidden: too few customers"
+        assert nothing.finding == "Nothing to show: hidden: small group"
         assert survival_curves(results.empty()).finding == "Nothing to show: the frame holds no survival"
 
     def test_the_order_of_rows_is_nothing(self, rng: np.random.Generator) -> None:
@@ -176,7 +176,7 @@ class TestHazards:
 
     def test_hidden_or_nothing(self) -> None:
         frame = loyalty.hazard_ratios(pd.DataFrame({"t": [1, 2, 3], "e": 1, "x": [1, 5, 2]}), "t", "e", ["x"], min_n=10)
-        assert hazard_ratios(frame).finding == "Nothing to show: hidden: too few customers"
+        assert hazard_ratios(frame).finding == "Nothing to show: hidden: small group"
         assert hazard_ratios(results.empty()).finding == "Nothing to show: the frame holds no hazard ratios"
         assert "Nothing to show" in hazard_table(results.empty())
 
@@ -217,7 +217,7 @@ class TestTables:
         assert "Churn in October 2026: 53.4 % per customer-month, 50.0 % of those there at the start" in table
         for part in ("Start cohort", "fair when many join", "exact Poisson", "its numerator sees those who joined"):
             assert part in table
-        assert "hidden: too few customers" in shown.churn_table(results.suppress(frame, 10))
+        assert "hidden: small group" in shown.churn_table(results.suppress(frame, 10))
         assert "Nothing to show" in shown.churn_table(results.empty())
 
     def test_survival(self) -> None:
@@ -285,8 +285,7 @@ class TestTriangle:
         assert len([patch for patch in fig.axes[0].patches if patch.get_hatch()]) == 4
         assert "2026-01: hidden" in fig.alt
         assert (
-            shown.retention(triangle({"2026-01": (5, 0.9)}, min_n=10)).finding
-            == "Nothing to show: hidden: too few customers"
+            shown.retention(triangle({"2026-01": (5, 0.9)}, min_n=10)).finding == "Nothing to show: hidden: small group"
         )
         assert shown.retention(results.empty()).finding == "Nothing to show: the frame holds no retention"
 

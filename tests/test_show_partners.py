@@ -106,7 +106,7 @@ class TestLeague:
     def test_hidden_partners_are_counted_and_not_named(self) -> None:
         fit = fit_of(OUTLIERS, SIZES, min_n=5)
         chart = partner_league(partners.league(fit), SCORE)
-        assert "Hidden: 2 partners with too few customers, or hidden with them." in words(chart)
+        assert "Hidden: 2 partners with few customers, or hidden with them." in words(chart)
         assert "p004" not in words(chart)
         assert "p004" not in partner_league_table(partners.league(fit), SCORE)
 
@@ -182,7 +182,7 @@ class TestFunnel:
 
     def test_hidden_partners_are_counted(self) -> None:
         chart = self.funnel(fit_of([4.0] * 12, [30] * 10 + [2, 2], min_n=5))
-        assert "Hidden: 3 with too few customers." in words(chart)
+        assert "Hidden: 3 partners with few customers, or hidden with them." in words(chart)
         assert len(chart.axes[0].lines[-1].get_xdata()) <= 12
 
     def test_wide_volumes_are_logarithmic(self) -> None:

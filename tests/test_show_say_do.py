@@ -71,7 +71,7 @@ class TestSaidAndDid:
 
     def test_hidden_and_missing_groups(self, rng: np.random.Generator) -> None:
         few = loyalty.say_and_do(answers(rng, 20), min_n=15)
-        assert "hidden: too few customers" in words(said_and_did(few))
+        assert "hidden: small group" in words(said_and_did(few))
         all_hidden = said_and_did(loyalty.say_and_do(answers(rng, 8), min_n=100))
         assert all_hidden.finding == "What they did afterwards: too few answers to compare"
         assert said_and_did(results.empty()).finding.startswith("Nothing to show")
@@ -103,7 +103,7 @@ class TestStated:
         given = answers(rng, 100).assign(referred=lambda t: rng.integers(0, 2, len(t)))
         assert "no rise with the score is shown" in stated_against_done(loyalty.calibration(given)).finding
         hidden = stated_against_done(loyalty.calibration(given, min_n=1_000))
-        assert "hidden: too few customers" in hidden.finding
+        assert "hidden: small group" in hidden.finding
         assert stated_against_done(results.empty()).finding.startswith("Nothing to show")
 
 
@@ -142,7 +142,7 @@ class TestRepeat:
         assert repeat_curve(results.empty()).finding.startswith("Nothing to show")
         hidden = loyalty.repeat_purchase(self.orders(rng), end="2026-11-30", min_n=10_000)
         assert repeat_curve(hidden).finding.startswith("Nothing to show")
-        assert "hidden: too few customers" in repeat_table(hidden)
+        assert "hidden: small group" in repeat_table(hidden)
         assert "Nothing to show" in repeat_table(results.empty())
 
     def test_same_bytes(self, rng: np.random.Generator) -> None:

@@ -79,7 +79,7 @@ class TestSizes:
         many = labels(**{f"a segment with a name that is far too long for one line {i:02}": 50 - i for i in range(30)})
         fig = segment_sizes(segments.sizes(many, min_n=30))
         assert "Not drawn: the 5 smallest" in words(fig)
-        assert "hidden: too few customers" in words(fig)
+        assert "hidden: small group" in words(fig)
         assert fig.get_size_inches()[1] < 13
         assert "nan" not in fig.alt
 
@@ -117,9 +117,9 @@ class TestProfile:
     def test_hidden_segments_are_told(self) -> None:
         rng, named = np.random.default_rng(4), labels(A=100, B=6, C=5)
         frame = segments.profile(pd.DataFrame({"x": rng.normal(size=111)}), named, min_n=10)
-        assert "hidden: too few customers" in words(segment_profile(frame))
+        assert "hidden: small group" in words(segment_profile(frame))
         assert "nan" not in segment_profile(frame).alt
-        assert "hidden: too few customers" in profile_table(frame)
+        assert "hidden: small group" in profile_table(frame)
 
     def test_table(self) -> None:
         page = profile_table(profiled(), {"orders": "orders a year"})

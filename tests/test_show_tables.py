@@ -205,7 +205,7 @@ def test_a_verdict_has_word_and_shape(name: str, estimate: float, against: str, 
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (results.SUPPRESSED, "hidden: too few customers"),
+        (results.SUPPRESSED, "hidden: small group"),
         (results.TOO_FEW, "too few to say"),
     ],
 )
@@ -300,7 +300,7 @@ def test_touchpoints_are_grouped_and_none_is_lost() -> None:
     assert groups == ["Before", "During", "After", "Service", "Not placed"]
     assert len(rows) == 1 + (len(TOUCHPOINTS) - 1) + 1
     assert "Nothing recorded at: Advert." in page
-    assert _row(page, "Billing")[-1] == "hidden: too few customers"
+    assert _row(page, "Billing")[-1] == "hidden: small group"
     assert _row(page, "Recommend a friend")[1] == "not available | no table"
 
 

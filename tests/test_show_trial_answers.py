@@ -125,7 +125,7 @@ def test_an_outcome_that_is_not_asked_for() -> None:
 def test_all_hidden() -> None:
     frame = results.conform(answering("unknown").assign(status="suppressed", note=""))
     fig = who_answered_chart(frame, METRICS, plan())
-    assert "hidden: too few customers" in fig.alt
+    assert "hidden: small group" in fig.alt
     assert "nan" not in words(fig) + fig.alt
 
 

@@ -213,7 +213,7 @@ class TestLooks:
 
     def test_hidden_and_none(self) -> None:
         hidden = missing(self.looks("continue"), "suppressed")
-        assert "hidden: too few customers" in looks_table(hidden, METRICS)
+        assert "hidden: small group" in looks_table(hidden, METRICS)
         assert "there was no look yet" in looks_table(results.empty(), METRICS)
 
     def test_text_is_escaped(self) -> None:

@@ -107,7 +107,7 @@ class TestChart:
 
     @pytest.mark.parametrize(
         ("status", "told"),
-        [("suppressed", "hidden: too few customers"), ("too_few", "too few to say"), ("undefined", "not available")],
+        [("suppressed", "hidden: small group"), ("too_few", "too few to say"), ("undefined", "not available")],
     )
     def test_rows_without_a_number(self, status: str, told: str) -> None:
         rest = difference("nps", "new_page", 1.0, 3.0)
@@ -173,7 +173,7 @@ class TestTable:
     def test_hidden_and_undefined(self) -> None:
         found = results.concat([missing(one(0.03, 0.01, ""), "suppressed"), level("csat_top2", "control", 0.8, 0.01)])
         table = effects_table(found, results.empty(), METRICS, plan())
-        assert "hidden: too few customers" in table
+        assert "hidden: small group" in table
         assert "None of 3 outcomes moved" in table
         assert "nan" not in table
 

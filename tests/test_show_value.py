@@ -93,8 +93,8 @@ class TestByClass:
 
     def test_hidden_classes_are_told(self, found: Calibration) -> None:
         hidden = results.suppress(found.classes, 30)
-        assert "hidden: too few" in words(predicted_by_class(hidden))
-        assert "hidden: too few customers" in canvas.alt_text(predicted_by_class(hidden))
+        assert "hidden: small" in words(predicted_by_class(hidden))
+        assert "hidden: small group" in canvas.alt_text(predicted_by_class(hidden))
         everything = predicted_by_class(results.suppress(found.classes, 10**6))
         assert everything.finding == "Predicted and observed by class"
         assert not everything.axes[0].lines

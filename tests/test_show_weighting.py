@@ -111,7 +111,7 @@ def test_hidden_where_too_few_answered() -> None:
     frame = voices()
     page = weighting(with_status(frame, frame["metric"] == "nps", results.SUPPRESSED, "few"), METRICS)
     row = _row(page, "Net Promoter Score")
-    assert row[1:3] == ["hidden: too few customers"] * 2
+    assert row[1:3] == ["hidden: small group"] * 2
     assert row[4] == ""
 
 

@@ -8,7 +8,6 @@ everything; the journal goes once nothing is found.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,15 +18,14 @@ from typing import Any
 import duckdb
 
 from cxlib.contract import TABLES
-from cxlib.data import erased, person, quarantined, rewriting
+from cxlib.data import drafting, erased, person, quarantined, rewriting
 from cxlib.data.ingest import told_of_disk
-from cxlib.data.intake import QUARANTINE, SCRATCH
+from cxlib.data.intake import QUARANTINE
 from cxlib.data.ledger import Ledger, Snapshot, writer_lock
 from cxlib.data.lock import TakenError
 from cxlib.data.places import Where, location_of
 from cxlib.data.proof import Proof, prove, raw_files
 from cxlib.data.searching import Wanted
-from cxlib.data.sources import connect
 from cxlib.data.tidying import forget_sums, sweep
 from cxlib.errors import BusyError, UsageError
 from cxlib.params.models import Params
@@ -190,7 +188,7 @@ def erase(
     root, now = Path(root).resolve(), now or datetime.now(UTC)
     store = location_of(root, params.workspace.store)
     Ledger.find(store)
-    with _alone(store), told_of_disk(store), _scratch(root) as scratch, _database(scratch) as connection:
+    with _alone(store), told_of_disk(store), drafting.folder(root) as scratch, drafting.database(scratch) as connection:
         work = _Work(root, params, store, scratch, connection, Ledger.read(store), progress or (lambda _: None))
         work.look(given)
         before = erased.Erased(store).known(given)
@@ -297,26 +295,3 @@ def _alone(store: Where) -> Iterator[None]:
             yield
     except TakenError as error:
         raise BusyError(error.message, hint=error.hint) from None
-
-
-@contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
-    """Give an empty folder for drafts; what a killed ingest left there goes, too."""
-    path = root / SCRATCH
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a database that keeps the order of rows."""
-    connection = connect(scratch)
-    try:
-        connection.execute("SET preserve_insertion_order = true")
-        yield connection
-    finally:
-        connection.close()

@@ -8,7 +8,6 @@ was.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -18,9 +17,9 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from cxlib.data import faults, feeds
+from cxlib.data import drafting, faults, feeds
 from cxlib.data.counts import IngestReport, TableCounts
-from cxlib.data.intake import SCRATCH, Intake
+from cxlib.data.intake import Intake
 from cxlib.data.ledger import writer_lock
 from cxlib.data.places import Where, location_of
 from cxlib.data.remote import Remote
@@ -86,7 +85,7 @@ def ingest(
     source = _source(params, source_name)
     store = location_of(root, params.workspace.store)
     intake = Intake(root, store, params, source, today, progress or (lambda _: None), anew, dry_run, despite_limits)
-    with writer_lock(store), told_of_disk(store), _scratch(root) as scratch:
+    with writer_lock(store), told_of_disk(store), drafting.folder(root) as scratch:
         if mended is not None:
             feed = feeds.of_mended(root, params, source, mended, scratch)
         else:
@@ -117,15 +116,3 @@ def told_of_disk(store: Where) -> Iterator[None]:
         why = f"the disk of {where} is full" if full else faults.plain(error)
         hint = "Free some space, then run the same command again." if full else ""
         raise StoreError(f"the store cannot be written: {why}", hint=hint) from error
-
-
-@contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
-    """Give a folder for what does not fit into memory; what a killed ingest left is removed (under the writer lock)."""
-    path = root / SCRATCH
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +11,11 @@ from pathlib import Path
 import duckdb
 
 from cxlib.contract import DATE, TABLES
-from cxlib.data import rewriting
-from cxlib.data.intake import SCRATCH
+from cxlib.data import drafting, rewriting
 from cxlib.data.ledger import Ledger, Snapshot
 from cxlib.data.person import TEXTS
 from cxlib.data.places import Where
-from cxlib.data.sources import connect, name
+from cxlib.data.sources import name
 from cxlib.params.retention import Retention, kept_since
 
 WHY = "what was kept for long enough was let go of"
@@ -92,7 +89,7 @@ def let_go(root: Path, store: Where, term: Term, now: datetime, *, dry_run: bool
     known = {table: change for table, change in changes.items() if any(table in one.tables for one in kept)}
     if not known:
         return {}
-    with _work(root) as (scratch, connection):
+    with drafting.folder(root, "retaining") as scratch, drafting.database(scratch) as connection:
         looked = {table: rewriting.look(connection, store, kept, table, change) for table, change in known.items()}
         if not dry_run:
             _rewrite(connection, store, kept, looked, known, scratch, now)
@@ -119,20 +116,3 @@ def _rewrite(
     new = rewriting.renamed(kept, made)
     if new:
         Ledger.rewrite(store, new, WHY, now=now)
-
-
-@contextmanager
-def _work(root: Path) -> Iterator[tuple[Path, duckdb.DuckDBPyConnection]]:
-    """Give a folder for drafts, and a database that keeps the order of rows."""
-    scratch = root / SCRATCH / "retaining"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    connection = connect(scratch)
-    try:
-        connection.execute("SET preserve_insertion_order = true")
-        yield scratch, connection
-    finally:
-        connection.close()
-        shutil.rmtree(scratch, ignore_errors=True)
-        with suppress(OSError):  # what a killed ingest left there is not ours
-            scratch.parent.rmdir()

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from cxlib.expressions import Expression, parse
 from cxlib.measure.compiler import as_condition, as_number, compile_expression
 from cxlib.measure.derived import Tables, cluster_of, columns_of, level_of, period_names_of, rows_of, with_customers
-from cxlib.measure.spans import Cut
+from cxlib.measure.spans import Cut, numbers_table, pick
 from cxlib.params import Segment, Touchpoint
 
 _WIDE, _HALF = "decimal(38, 0)", "decimal(19, 0)"
@@ -37,11 +37,17 @@ class Side:
     spans: Cut
     texts: Mapping[str, str] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)  # further columns of a row, by name
+    apart: bool = False  # each segment cuts all rows by itself, instead of all of them at once
+
+    @property
+    def levels(self) -> list[str]:
+        """The names of the columns that hold the levels: `apart`, the segment's place (as text) and its level."""
+        return levels_of(self.segments, apart=self.apart)
 
 
-def levels_of(segments: Sequence[Segment]) -> list[str]:
+def levels_of(segments: Sequence[Segment], *, apart: bool = False) -> list[str]:
     """Return the names of the columns that hold the segments' levels."""
-    return [f"_level{number}" for number, _ in enumerate(segments)]
+    return [f"_level{number}" for number in range(2 if apart else len(segments))]
 
 
 def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Table:
@@ -75,7 +81,16 @@ def counted_rows(side: Side, several: Sequence[Mapping[str, str]] = ()) -> ir.Ta
     }
     numbers |= {name: compile_expression(text, known) for name, text in also.items()}
     period = side.spans.number(rows, side.time, side.window)
-    return rows.select(_p=period, **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
+    found = rows.select(_p=period, **levels, _cluster=cluster_of(rows, side.table, side.cluster), **numbers)
+    return _apart(found, list(levels)) if side.apart else found
+
+
+def _apart(rows: ir.Table, levels: Sequence[str]) -> ir.Table:
+    """Return every row once per segment: the segment's place among them, and its level."""
+    each = rows.cross_join(numbers_table(_cut=range(len(levels))))
+    level = pick([each._cut == number for number, _ in enumerate(levels)], [each[name] for name in levels])
+    rest = [name for name in rows.columns if name not in levels]
+    return each.select(*rest, _level0=each._cut.cast("string"), _level1=level)
 
 
 def _named(side: Side, rows: ir.Table, texts: Collection[Expression]) -> dict[str, ir.Value]:
@@ -115,7 +130,7 @@ def cells_of(side: Side) -> tuple[ir.Table, dict[str, int]]:
     """Sum per period, levels and customer: `_rows`, `_all`, `_y`, `_y2`, perhaps `_x`; and what y and x are times."""
     rows = counted_rows(side)
     sums, per = row_sums(rows, "")
-    cells = rows.group_by(["_p", *levels_of(side.segments), "_cluster"]).aggregate(_all=rows.count(), **sums)
+    cells = rows.group_by(["_p", *side.levels, "_cluster"]).aggregate(_all=rows.count(), **sums)
     return known_sums(cells), per
 
 

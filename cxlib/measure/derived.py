@@ -114,6 +114,21 @@ def period_names_of(segments: Sequence[Segment]) -> set[str]:
     return {name for segment in segments for rule in _rules(segment) for name in rule.period_names}
 
 
+def holds(tables: Tables, table: str, segment: Segment) -> bool:
+    """Say whether a workspace has the columns that rows of a table need to be cut by a segment."""
+    where = table if segment.on == "event" else "customers"
+    if table not in tables or where not in tables:
+        return False
+    own = set(tables[where].columns)
+    worked_out = DERIVED.get(where, {}).keys() - own if segment.on == "event" else set()
+    paths = [path for name in columns_of(segment) & worked_out for path in DERIVED[where][name].needs]
+    paths += [f"{where}.{name}" for name in columns_of(segment) - worked_out]
+    paths += [f"{table}.customer_id"] if segment.on == "customers" else []
+    return all(
+        other in tables and name in tables[other].columns for other, _, name in (p.partition(".") for p in paths)
+    )
+
+
 def _rules(segment: Segment) -> list[Expression]:
     return [parse(rule.when) for rule in segment.rules]
 

@@ -16,6 +16,7 @@ from cxlib import results
 from cxlib.measure import intervals
 from cxlib.measure.formulas import mean, nps, quantile, rate, ratio, share
 from cxlib.measure.moments import Moments, Numbers
+from cxlib.measure.quantiles import Counts, counted_quantile
 from cxlib.params import Metric, Part, definition_hash
 
 __all__ = [
@@ -154,11 +155,10 @@ def _per_row(moments: Moments) -> Numbers:
 
 def _quantiles(metric: Metric, frame: pd.DataFrame, confidence: float) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Estimate the quantile of each period and level, and return the people behind each."""
-    parts, people = [], []
-    for (period, level), counts in frame.groupby(["period", "level"], sort=True):
-        found = quantile(counts["value"], metric.quantile, confidence=confidence, counts=counts["rows"])
-        customers, rows = float(counts["clusters"].iloc[0]), float(counts["rows"].sum())
-        note = found["note"].where(found["note"] != "", _RECUR if customers < rows else "")
-        parts.append(found.assign(period=period, level=level, note=note))
-        people.append(customers)
-    return results.concat(parts), np.asarray(people, dtype=float)
+    cells = frame.groupby(["period", "level"], sort=True)
+    own = cells.agg(clusters=("clusters", "first"), rows=("rows", "sum")).reset_index()
+    counts = Counts(cells.ngroup(), frame["value"], frame["rows"], len(own))
+    found = counted_quantile(counts, metric.quantile, confidence=confidence)
+    people, rows = (own[name].to_numpy(dtype=float) for name in ("clusters", "rows"))
+    note = found["note"].mask((found["note"] == "") & (people < rows), _RECUR)
+    return found.assign(period=own["period"], level=own["level"], note=note), people

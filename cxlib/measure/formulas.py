@@ -13,12 +13,13 @@ from cxlib import results
 from cxlib.errors import UsageError
 from cxlib.measure import intervals
 from cxlib.measure.moments import Moments, Numbers
+from cxlib.measure.quantiles import NO_ANSWERS, Counts, counted_quantile
 
 _ROBUST = ", cluster-robust"
 _FLAT = "all answers are equal: the interval has no width"
 _BESIDE = "the interval leaves out the estimate, as this method does at none and at all"
 _UNWORTH = "the effective number of answers is missing, or not above 0"
-_CLIPPED, _NONE, _MISSING = "limit clipped to the scale", "no answers", "a number is missing"
+_CLIPPED, _NONE, _MISSING = "limit clipped to the scale", NO_ANSWERS, "a number is missing"
 
 
 def share(
@@ -232,18 +233,7 @@ def quantile(values: ArrayLike, q: float, *, confidence: float = 0.95, counts: A
     often = np.ones(given.size) if counts is None else np.asarray(counts, dtype=float).ravel()
     if often.size != given.size or np.any(~(often >= 0)):
         raise UsageError("each value of a quantile needs a count of 0 or more")
-    order = np.argsort(given, kind="stable")[: np.count_nonzero(~np.isnan(given))]  # missing ones sort last
-    given, upto = given[order], np.cumsum(often[order])
-    n = int(upto[-1]) if upto.size else 0
-    if n == 0:
-        return results.frame(method="order statistics", status=results.UNDEFINED, note=_NONE)
-    point, low, high = (int(rank) for rank in intervals.quantile_ranks(n, q, confidence))
-    if low < 1 or high > n:
-        least = int(np.ceil(np.log((1 - confidence) / 2) / np.log(max(q, 1 - q))))
-        note = f"fewer than {least}: no exact {100 * confidence:g} % interval for this quantile"
-        return results.frame(method="order statistics", status=results.TOO_FEW, note=note)
-    at = [float(given[np.searchsorted(upto, rank)]) for rank in (point, low, high)]
-    return results.frame(method="order statistics", estimate=at[0], conf_low=at[1], conf_high=at[2], n=n, n_eff=n)
+    return counted_quantile(Counts(np.zeros(given.size, dtype=int), given, often, 1), q, confidence=confidence)
 
 
 def _linear(moments: Moments, method: NDArray[np.str_], confidence: float, n_eff: Numbers) -> pd.DataFrame:

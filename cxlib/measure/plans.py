@@ -23,7 +23,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cxlib.errors import UsageError
-from cxlib.measure.cells import counted_rows, levels_of, product
+from cxlib.measure.cells import counted_rows, product
 from cxlib.measure.crossed import joint, overlaps
 from cxlib.measure.derived import Undefined
 from cxlib.measure.joints import joints
@@ -46,6 +46,7 @@ def plan(
     touchpoints: Mapping[str, Touchpoint] | None = None,
     rolling: int = 1,
     slots: Slots | None = None,
+    apart: bool = False,
 ) -> ir.Table:
     """Build the query that brings a metric's moments.
 
@@ -69,6 +70,10 @@ def plan(
         levels that speak of the period mean each single one: twelve start cohorts are pooled, not followed for a year.
     slots
         Of these periods, to leave them open in what the plan compiles to.
+    apart
+        Cut all rows by each segment by itself, in one query: a level is then the segment's place among them and its
+        level, as in `1 x Pro`. Segments of customers and of events do not go together so where the denominator lies in
+        another table.
 
     Returns
     -------
@@ -88,7 +93,7 @@ def plan(
     """
     request = Request(
         metric, tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, rolling,
-        slots,
+        slots, apart,
     )  # fmt: skip
     if metric.kind == "quantile":
         return _values(request).order_by(["period", "level", "value"])
@@ -150,7 +155,7 @@ def _finish(found: ir.Table, cells: Cells) -> ir.Table:
 
 def _values(request: Request) -> ir.Table:
     """Count the rows per integer value of each period and level."""
-    groups, levels = request.groups(), levels_of(request.segments)
+    groups, levels = request.groups(), request.levels
     rows = [counted_rows(request.side(group)) for group in groups]
     people = [
         one.group_by(["_p", *levels, "_cluster"]).aggregate(_rows=one.y.count(), _all=one.count()) for one in rows

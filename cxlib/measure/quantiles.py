@@ -13,6 +13,7 @@ from cxlib.errors import UsageError
 from cxlib.measure import intervals
 from cxlib.measure.moments import Numbers
 
+NO_ANSWERS = "no answers"
 _METHOD = "MOVER on order statistics"
 
 
@@ -45,6 +46,29 @@ class Counts:
         found = np.append(self._values, np.nan)[np.minimum(place, self._values.size)]
         found = np.where(rank < 1, -np.inf, np.where(rank > self.n, np.inf, found))
         return np.where(self.n > 0, found, np.nan)
+
+
+def counted_quantile(cells: Counts, q: float, *, confidence: float = 0.95) -> pd.DataFrame:
+    """Estimate one quantile of each of K cells with its exact order-statistic interval, from counts of values.
+
+    Returns
+    -------
+    pandas.DataFrame
+        K result rows; see `formulas.quantile`.
+    """
+    if not 0 < q < 1:
+        raise UsageError(f"quantile {q} is not between 0 and 1")
+    n = cells.n
+    ranks = intervals.quantile_ranks(n, q, confidence)
+    none, few = n == 0, (ranks[1] < 1) | (ranks[2] > n)
+    point, low, high = (np.where(none | few, np.nan, cells.at(rank)) for rank in ranks)
+    least = int(np.ceil(np.log((1 - confidence) / 2) / np.log(max(q, 1 - q))))
+    note = f"fewer than {least}: no exact {100 * confidence:g} % interval for this quantile"
+    return results.frame(
+        estimate=point, conf_low=low, conf_high=high, n=n, n_eff=n, method="order statistics",
+        status=np.where(none, results.UNDEFINED, np.where(few, results.TOO_FEW, results.OK)),
+        note=np.where(none, NO_ANSWERS, np.where(few, note, "")),
+    )  # fmt: skip
 
 
 def quantile_difference(before: ArrayLike, after: ArrayLike, q: float, *, confidence: float = 0.95) -> pd.DataFrame:

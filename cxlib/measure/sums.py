@@ -35,13 +35,19 @@ class Request:
     touchpoints: Mapping[str, Touchpoint]
     rolling: int = 1
     slots: Slots | None = None
+    apart: bool = False  # cut by each segment by itself, see `Side`
+
+    @property
+    def levels(self) -> list[str]:
+        """The names of the columns that hold the levels."""
+        return levels_of(self.segments, apart=self.apart)
 
     def side(self, periods: Sequence[Period]) -> Side:
         """Return the metric's own table over periods that do not overlap."""
         metric = self.metric
         return Side(
             metric.table, metric.time, metric.filter, metric.window_days, metric.cluster, self.segments, self.tables,
-            self.touchpoints, Spans(periods, self.timezone, slots=self.slots), texts_of(metric),
+            self.touchpoints, Spans(periods, self.timezone, slots=self.slots), texts_of(metric), apart=self.apart,
         )  # fmt: skip
 
     def spans(self, groups: Sequence[Sequence[Period]]) -> Spans:
@@ -95,7 +101,7 @@ def double(total: Any, name: str, per: Mapping[str, int]) -> ir.FloatingValue:
 
 def cells_for(request: Request) -> Cells:
     """Sum a metric's rows, and those of its denominator elsewhere, per period, levels and customer."""
-    groups, metric, levels = request.groups(), request.metric, levels_of(request.segments)
+    groups, metric, levels = request.groups(), request.metric, request.levels
     sides = [request.side(group) for group in groups]
     found = [cells_of(side) for side in sides]
     own = gathered([table for table, _ in found], groups, request)
@@ -158,16 +164,27 @@ def _part(
         raise UsageError(f"metric '{metric.id}' has its denominator in another table: it needs a cluster to match by")
     known = [number for number, segment in enumerate(request.segments) if segment.on == "customers"]
     segments, people = tuple(request.segments[number] for number in known), part.value == "customers"
+    apart = request.apart and bool(known)
+    if apart and len(known) < len(request.segments):
+        raise UsageError(f"metric '{metric.id}' cannot be cut apart by segments of customers and of events at once")
     texts = {"y": "1" if people else part.value}
     found = [
         cells_of(
             replace(
-                side, table=part.table, time=part.time, window=0, filter=part.filter, segments=segments, texts=texts
+                side,
+                table=part.table,
+                time=part.time,
+                window=0,
+                filter=part.filter,
+                segments=segments,
+                texts=texts,
+                apart=apart,
             )
         )
         for side in sides
     ]
-    names = dict(zip((f"_level{number}" for number in known), levels_of(segments), strict=True))
+    own = request.levels if apart else [f"_level{number}" for number in known]
+    names = dict(zip(own, levels_of(segments, apart=apart), strict=True))
     tables = [table.filter(table._rows > 0).select("_p", "_cluster", _x="_y", **names) for table, _ in found]
     below = gathered(tables, groups, request)
     return below.mutate(_x=ibis.literal(1, "int64")) if people else below, found[0][1]["y"]

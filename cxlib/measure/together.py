@@ -14,7 +14,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cxlib.errors import UsageError
-from cxlib.measure.cells import Side, counted_rows, exact, known_sums, levels_of, product, row_sums
+from cxlib.measure.cells import Side, counted_rows, exact, known_sums, product, row_sums
 from cxlib.measure.derived import Tables
 from cxlib.measure.slots import Slots
 from cxlib.measure.spans import numbers_table, pick
@@ -45,6 +45,7 @@ def together(
     segments: Sequence[Segment] = (),
     touchpoints: Mapping[str, Touchpoint] | None = None,
     slots: Slots | None = None,
+    apart: bool = False,
 ) -> ir.Table:
     """Build the query that brings the moments of several metrics; see `plans.plan`.
 
@@ -52,7 +53,7 @@ def together(
     ----------
     metrics
         One of `families`, of two metrics or more.
-    tables, periods, timezone, segments, touchpoints, slots
+    tables, periods, timezone, segments, touchpoints, slots, apart
         As for `plans.plan`.
 
     Returns
@@ -71,9 +72,10 @@ def together(
         names = ", ".join(metric.id for metric in metrics)
         raise UsageError(f"these metrics are not sums of the same rows: {names}", hint="Take one of `families`.")
     request = Request(
-        metrics[0], tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, slots=slots
-    )
-    groups, levels = request.groups(), levels_of(segments)
+        metrics[0], tables, tuple(sorted(set(periods))), timezone, tuple(segments), touchpoints or {}, slots=slots,
+        apart=apart,
+    )  # fmt: skip
+    groups, levels = request.groups(), request.levels
     found = [_cells(request.side(group), metrics) for group in groups]
     cells, spans = gathered([table for table, _ in found], groups, request), request.spans(groups)
     sums = {f"{name}_{n}": sum_ for n, metric in enumerate(metrics) for name, sum_ in _sums(cells, metric, n).items()}
@@ -93,7 +95,7 @@ def together(
 def _cells(side: Side, metrics: Sequence[Metric]) -> tuple[ir.Table, list[dict[str, int]]]:
     """Sum per period, level and customer with several rows; `_several` is null for all others, which are one cell."""
     rows = counted_rows(side, [texts_of(metric) for metric in metrics])
-    often = counted_rows(replace(side, segments=(), texts={}))
+    often = counted_rows(replace(side, segments=(), texts={}, apart=False))
     often = often.group_by(["_p", "_cluster"]).having(often.count() > 1).aggregate(_times=often.count())
     often = often.select(_p2="_p", _several="_cluster")
     rows = rows.left_join(often, [rows._p == often._p2, rows._cluster == often._several])
@@ -107,7 +109,7 @@ def _cells(side: Side, metrics: Sequence[Metric]) -> tuple[ir.Table, list[dict[s
             own |= {"_xy": product(x, y).sum(), "_xx": product(x, x).sum()}
         sums |= {f"{name}_{number}": sum_ for name, sum_ in own.items()}
         factors.append(per)
-    cells = rows.group_by(["_p", *levels_of(side.segments), "_several"]).aggregate(_all=rows.count(), **sums)
+    cells = rows.group_by(["_p", *side.levels, "_several"]).aggregate(_all=rows.count(), **sums)
     return known_sums(cells), factors
 
 

@@ -21,7 +21,8 @@ from cxlib.reports.inputs import Frozen
 from cxlib.reports.made_of import made_of
 from cxlib.reports.parameters import Value, declared
 from cxlib.reports.writing import scrub
-from cxlib.show import formats, tables, words
+from cxlib.show import formats, words
+from cxlib.show.scorecard import scorecard
 
 REPAIRS = 3  # how often a run is made again with more hidden, before it is refused
 PARTS = "results"  # the folder of what each notebook recorded
@@ -167,7 +168,7 @@ def _glance(build: Build, frame: pd.DataFrame) -> tuple[list[str], dict[str, Any
     lead, *rest = words.headline(whole, metrics, build.period, **how)
     why = words.reason(frame, metrics, **how)
     told = [lead, *filter(None, [why]), *rest]
-    table = tables.scorecard(whole, metrics, build.period.label, title="All metrics", **how)
+    table = scorecard(whole, metrics, build.period.label, title="All metrics", **how)
     return told, glance.glance(frame, metrics, build.period, context, **how), table
 
 

@@ -38,7 +38,7 @@ _FORMS = {"score": "0.00", "count": "#,##0.0#", "rank": "0", "points": "0.0", "d
 _READING = (
     ("Numbers", "as they were computed; Excel shows them rounded. Shares are parts of 1: 0.808 is 80.8 %."),
     ("conf_low, conf_high", "the interval of the estimate"),
-    ("status suppressed", "hidden: too few customers, or it would tell of a smaller group. Neither number nor n."),
+    ("status suppressed", "hidden: a small group, or one could be worked out from it. Neither number nor n."),
     ("status too_few", "too few answers to say anything"),
     ("status undefined", "not available; the note says why"),
     ("verdict could not have been seen", "a change that matters would have escaped this many answers"),

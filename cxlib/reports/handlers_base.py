@@ -43,6 +43,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
     "Cache-Control": "private, no-cache",  # asked again each time: a report may be made anew, a viewer may leave
 }
+_XSRF = "_xsrf"  # Tornado's cookie against forged forms; Voila's scripts know it by how its name ends
 _A_YEAR = "max-age=31536000"
 _FORM = """<h1>Sign in</h1>{told}
 <form class="sign-in" method="post" action="/login">{xsrf}<input type="hidden" name="next" value="{there}">
@@ -99,7 +100,6 @@ class Ours(JupyterHandler):
     told: ClassVar[bool] = True  # in the audit log also where nothing was refused
     viewer: Viewer
     _began = 0.0
-    _secure = False
     _why = ""
     _wait = 0
     address = ""
@@ -123,15 +123,32 @@ class Ours(JupyterHandler):
 
     @property
     def secure(self) -> bool:
-        """Whether the viewer's browser came over https."""
-        return self._secure
+        """Whether the viewer's browser came over https, by the word of a believed proxy."""
+        told = (self.request.headers.get(f"X-Forwarded-{name}", "") for name in ("For", "Proto"))
+        return self.site.proxies.https(self.request.remote_ip or "", *told)
+
+    def get_cookie(self, name: str, default: Any = None) -> Any:
+        """Return the value of a cookie that came along."""
+        return super().get_cookie(self._cookie(name), default)
+
+    def set_cookie(self, name: str, value: str | bytes, *args: Any, **more: Any) -> None:
+        """Set a cookie, for https alone where that is how the viewer came."""
+        super().set_cookie(self._cookie(name), value, *args, **{"secure": self.secure, **more})
+
+    def _cookie(self, name: str) -> str:
+        """Return the name of a cookie: that against forged forms is taken from no other host, where a host is ours.
+
+        A proxy that signs viewers in hands on this one alone, by its plain name.
+        """
+        ours = self.site.door.login and self.site.base == "/" and self.secure
+        return f"__Host-{_XSRF}" if name == _XSRF and ours else name
 
     def set_default_headers(self) -> None:
         """Set what every answer says to a browser."""
         for name, value in _HEADERS.items():
             self.set_header(name, value)
         self.set_header("Content-Security-Policy", self.content_security_policy)
-        if self._secure:
+        if self.secure:
             self.set_header("Strict-Transport-Security", _A_YEAR)
         if self._wait:
             self.set_header("Retry-After", str(self._wait))
@@ -146,7 +163,9 @@ class Ours(JupyterHandler):
         self._began = time.monotonic()
         self.current_user = None  # until the door has said who it is
         self.site.answering.add(self)
-        self._come_from()
+        self.address = self.site.proxies.client(
+            self.request.remote_ip or "", self.request.headers.get("X-Forwarded-For", "")
+        )
         if not self.check_host():
             raise self.refusal(403, "names a host that is not ours")
         self._check_site()
@@ -160,15 +179,6 @@ class Ours(JupyterHandler):
         if found is not None:
             self.viewer = found
         return await super().prepare(**more)
-
-    def _come_from(self) -> None:
-        """Find out the address that asks and whether it came over https, by the word of a believed proxy if any."""
-        address, site = self.request.remote_ip or "", self.site
-        headers = self.request.headers
-        self.address = site.proxies.client(address, headers.get("X-Forwarded-For", ""))
-        self._secure = address in site.proxies and headers.get("X-Forwarded-Proto", "").lower() == "https"
-        if self._secure:
-            self.set_header("Strict-Transport-Security", _A_YEAR)
 
     def _check_site(self) -> None:
         """Refuse what another site makes a browser ask for, other than a link that somebody follows to here."""

@@ -27,7 +27,7 @@ _POLICY = (
     " font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _SEAT = "cx_seat"  # in the cell that runs after the panel: its seat
-_EARLY = "cx-early"  # tag of the panel's cell where the template starts the scripts behind it: no other has widgets
+_EARLY = "cx-early"  # tag of the panel's cell behind which Voila's script begins: no other has widgets
 _ANCHOR = re.compile(r'<a class="anchor-link"[^>]*>[^<]*</a>')
 _WAITING = "voila_heartbeat"  # what Voila sends while a cell takes long
 _AGAIN = 60  # seconds after which to try again when all places are taken

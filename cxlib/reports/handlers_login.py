@@ -25,23 +25,33 @@ class Login(Ours):
     open_to_all = True
 
     async def get(self) -> None:
-        """Show the form."""
+        """Show the form, where there is one; a hub has its own."""
+        if isinstance(self.site.door, HubDoor):
+            self.redirect(self.site.base)
+            return
+        self._door()
         self.ask_for_token(200, self.site.base)
 
     async def post(self) -> None:
         """Open a session."""
-        door, there = self.site.door, local(self.get_body_argument("next", ""), self.site.base)
+        door, there = self._door(), local(self.get_body_argument("next", ""), self.site.base)
         waiting = self.settings["cx_logins"].wait(self.address)
         if waiting:
             raise self.too_often(waiting, "too many attempts to sign in")
-        session = door.enter(self.get_body_argument("token", "")) if isinstance(door, TokenDoor) else None
+        session = door.enter(self.get_body_argument("token", ""))
         if session is None:
             self._why = "a wrong token"
             self.ask_for_token(401, there, _WRONG)
             return
         name = SECURE_COOKIE if self.secure else COOKIE
-        self.set_cookie(name, session, path="/", httponly=True, samesite="Strict", secure=self.secure)
+        self.set_cookie(name, session, path="/", httponly=True, samesite="Strict")
         self.redirect(there, status=303)
+
+    def _door(self) -> TokenDoor:
+        """Return the door that takes tokens; 404 where another lets in."""
+        if not isinstance(self.site.door, TokenDoor):
+            raise self.refusal(404, "no tokens are asked for")
+        return self.site.door
 
 
 class Logout(Ours):
@@ -55,5 +65,5 @@ class Logout(Ours):
             session = self.get_cookie(name)
             if session and isinstance(self.site.door, TokenDoor):
                 self.site.door.leave(session)
-            self.set_cookie(name, "", path="/", httponly=True, samesite="Strict", secure=self.secure, max_age=0)
+            self.clear_cookie(name, path="/", httponly=True, samesite="Strict", secure=name == SECURE_COOKIE)
         self.redirect(self.site.base, status=303)

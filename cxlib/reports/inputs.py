@@ -177,6 +177,16 @@ class Inputs:
             found = self.sums.together(list(lacking.values()), segments, periods)
             self._ready |= {keys[name]: frame for name, frame in found.items()}
 
+    def prepare_apart(self, metrics: Sequence[Metric], segments: Sequence[Segment], periods: Sequence[Period]) -> None:
+        """Bring the moments of metrics by each of several segments, all segments in one query, for `moments`."""
+        if self.frozen.published or len({metric.id for metric in metrics}) < len(metrics):
+            return
+        parts = [period.label for period in sorted(periods)]
+        by_id = {metric.id: metric for metric in metrics}
+        cuts = {segment.id: segment for segment in segments}
+        for (metric, segment), frame in self.sums.apart(metrics, segments, periods).items():
+            self._ready[self._key("", by_id[metric], [cuts[segment]], parts)] = frame
+
     def overlaps(
         self, metric: Metric, segments: Sequence[Segment], pairs: Sequence[tuple[Period, Period]]
     ) -> pd.DataFrame | str:

@@ -154,6 +154,14 @@ class Job:
         hidden = bool(manifest["disclosure"]["hidden"]) or bool(_hidden_by_others(self.place))
         return hidden and places.named(now) != manifest["disclosure"]["beside"]
 
+    def publishing(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the right to publish, so that no other process does between the last look and the rename.
+
+        At a URL nobody can lock: what two machines publish there at the same moment was not looked at together.
+        """
+        free = self.build.alone or self._far is not None
+        return contextlib.nullcontext() if free else places.publishing(self.place.reports)
+
     @property
     def ready(self) -> bool:
         """Whether all notebooks are done."""
@@ -338,14 +346,13 @@ def _next(
             _submit(job, job.step(), under_way, hands, progress)
     else:
         manifest = future.result()
-        while manifest["state"] != AGAIN and job.outrun(manifest):
-            manifest = work.carry_out(job.step(), _quiet)  # here and now: nothing else is published meanwhile
-        if manifest["state"] == AGAIN:
-            for again in job.repair(manifest) or [""]:
-                _submit(job, job.step(again), under_way, hands, progress)
-            del under_way[future]
-            return None
-        del under_way[future]
-        return job.end(manifest)
+        with job.publishing():
+            while manifest["state"] != AGAIN and job.outrun(manifest):
+                manifest = work.carry_out(job.step(), _quiet)  # here and now: nothing else is published meanwhile
+            if manifest["state"] != AGAIN:
+                del under_way[future]
+                return job.end(manifest)
+        for again in job.repair(manifest) or [""]:
+            _submit(job, job.step(again), under_way, hands, progress)
     del under_way[future]
     return None

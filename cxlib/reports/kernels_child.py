@@ -131,6 +131,8 @@ def _start(environment: Mapping[str, str], modules: list[str], after_cell: Calla
     vars(ipkernel)["sys"] = _Few(modules)
     app.initialize()
     vars(ipkernel)["sys"] = sys
+    if "ipywidgets" in sys.modules:  # it would do so when it is imported: else a page must ask for each widget alone
+        sys.modules["ipywidgets"].register_comm_target()
     if after_cell is not None and app.shell is not None:
         app.shell.events.register("post_run_cell", after_cell)
     app.start()

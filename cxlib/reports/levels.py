@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,8 @@ from cxlib.params.models import Metric
 from cxlib.periods import Period
 from cxlib.reports.disclosure import hidden
 
-_HIDDEN = hiding.NOTE
+_HIDDEN, _NO_ROWS = hiding.NOTE, "no rows in this period"
+_CUT = "\x1f"  # between a segment and its level, while several segments are measured at once
 
 
 def measured(
@@ -84,6 +85,67 @@ def measured(
     return _in_order(results.concat(parts), labels)
 
 
+def measured_by(
+    metric: Metric,
+    moments: Mapping[str, pd.DataFrame | str],
+    period: Period,
+    others: Sequence[Period],
+    *,
+    target: bool,
+    confidence: float,
+    min_n: int,
+    definition: str,
+) -> pd.DataFrame:
+    """Return the rows of one metric by each of several segments, as `measured` makes those of one period by one.
+
+    All are made at once: what a formula costs hardly depends on how many rows it is asked for. Where there are no sums
+    one row says why, and nothing is compared.
+
+    Parameters
+    ----------
+    metric, others, target, confidence, min_n, definition
+        As for `measured`.
+    moments
+        Name of a segment -> its masked moments, or the reason why there are none.
+    period
+        The one that is wanted.
+    """
+    label, about = period.label, {"metric": metric.id, "definition": definition}
+    given = {segment: frame for segment, frame in moments.items() if not isinstance(frame, str)}
+    reasons = {segment: found for segment, found in moments.items() if isinstance(found, str)}
+    reasons |= {segment: _NO_ROWS for segment, frame in given.items() if label not in set(frame["period"])}
+    parts = []
+    if reasons:
+        words = {"status": results.UNDEFINED, "segment": list(reasons), "note": list(reasons.values())}
+        parts.append(results.frame(period=label, **words, **about))
+    if given:
+        stacked = [frame.assign(level=_CUT.join([segment, ""]) + frame["level"]) for segment, frame in given.items()]
+        found = measured(
+            metric, pd.concat(stacked, ignore_index=True), [period], others, target=target, confidence=confidence,
+            min_n=min_n, segment="each", definition=definition,
+        )  # fmt: skip
+        parts.append(_parted(found))
+    return results.concat(parts)
+
+
+def by_segment(parts: Sequence[pd.DataFrame], segments: Sequence[str]) -> pd.DataFrame:
+    """Return what `measured_by` made of several metrics, in the order of the segments, the metrics as they come."""
+    frame, place = results.concat(parts), {name: number for number, name in enumerate(segments)}
+    metric = {name: number for number, name in enumerate(dict.fromkeys(frame["metric"].tolist()))}
+    names = ("segment", "metric", "comparison", "against", "level")
+    keys = [
+        (place[segment], metric[which], comparison != "level", against, level)
+        for segment, which, comparison, against, level in zip(*(frame[name].tolist() for name in names), strict=True)
+    ]
+    return frame.take(sorted(range(len(keys)), key=keys.__getitem__)).reset_index(drop=True)
+
+
+def _parted(found: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose levels name the segment, too, with both in their columns; without those of no segment."""
+    names = found["level"].str.partition(_CUT)
+    return found.assign(segment=names[0], level=names[2])[names[1] != ""]
+
+
 def unfinished(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame without its comparisons: a part of a period is no better or worse than a whole one."""
     compared = frame["comparison"].isin(["difference", "relative"]) & (frame["status"] == results.OK)
@@ -106,7 +168,7 @@ def _gaps(moments: pd.DataFrame, labels: Sequence[str], about: dict[str, str]) -
     """Return an undefined row for every period that has no rows at all."""
     found = set(moments["period"])
     absent = [label for label in labels if label not in found]
-    return _without(absent, "", (), results.UNDEFINED, "no rows in this period", about) if absent else results.empty()
+    return _without(absent, "", (), results.UNDEFINED, _NO_ROWS, about) if absent else results.empty()
 
 
 def _masked_levels(moments: pd.DataFrame, labels: Sequence[str], about: dict[str, str]) -> pd.DataFrame:

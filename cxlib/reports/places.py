@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,8 @@ from cxlib.errors import BusyError
 
 MANIFEST = "run.json"
 SUPERSEDED, FAILED = "_superseded", "_failed"
-_BUILDING, _ASIDE, _LOCK = ".building-", ".aside-", ".lock-"
+_BUILDING, _ASIDE, _LOCK, _PUBLISHING = ".building-", ".aside-", ".lock-", ".lock"
+_PATIENCE, _PAUSE = 600.0, 0.05  # seconds to wait for whoever publishes, and between two tries
 
 
 @dataclass(frozen=True)
@@ -103,34 +105,55 @@ def lock(place: Place) -> Iterator[None]:
     Raises `BusyError` where another run holds it.
     """
     path = place.final.parent / f"{_LOCK}{place.period}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as handle:
-        try:
-            _lock(handle.fileno())
-        except OSError:
-            raise BusyError(
-                f"another run of {place.pack} {place.period} is under way", hint="Wait for it to end, then try again."
-            ) from None
+    with _held(path, f"another run of {place.pack} {place.period} is under way"):
         yield
 
 
-def _lock(handle: int) -> None:
-    """Lock a file without waiting, on Windows its first byte."""
-    if sys.platform == "win32":
-        import msvcrt
+@contextlib.contextmanager
+def publishing(reports: Path) -> Iterator[None]:
+    """Hold the only right to publish in a folder of reports: over the last look at what stands there, and the rename.
 
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
+    Whoever waits for it may hold the right to a period, whoever holds it asks for no other: nobody waits in a circle.
+    The system frees it when the process ends, however it ends. Raises `BusyError` after minutes of waiting.
+    """
+    with _held(reports / _PUBLISHING, f"another run is publishing in {reports.name} and does not end", _PATIENCE):
+        yield
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+@contextlib.contextmanager
+def _held(path: Path, busy: str, patience: float = 0) -> Iterator[None]:
+    """Hold the lock of a file; `BusyError` with those words where another process or thread holds it for longer."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + patience
+    with path.open("a+") as handle:
+        while not _locked(handle.fileno()):
+            if time.monotonic() >= until:
+                raise BusyError(busy, hint="Wait for it to end, then try again.")
+            time.sleep(_PAUSE)
+        yield
+
+
+def _locked(handle: int) -> bool:
+    """Lock a file without waiting, on Windows its first byte; say whether that worked."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def recover(place: Place) -> None:
     """Clear what a killed run of this place left; call it with the lock held.
 
-    A report that was moved aside and not yet replaced goes back. Whole runs are kept under `_superseded` (or published
-    where none stands), halves are deleted.
+    A report that was moved aside and not yet replaced goes back. Whole runs are kept under `_superseded`, or published
+    where none stands and the gate has looked at them beside all that does now; others and halves are deleted.
     """
     folder = place.final.parent
     for left in sorted([*folder.glob(f"{_ASIDE}{place.period}-*"), *folder.glob(f"{_BUILDING}{place.period}-*")]):
@@ -141,8 +164,19 @@ def recover(place: Place) -> None:
             _move(left, place.laid_aside(FAILED))
         elif place.final.exists():
             _move(left, place.laid_aside(SUPERSEDED))
-        else:
+        elif left.name.startswith(_ASIDE):
             left.rename(place.final)
+        else:
+            _publish_late(left, found, place)
+
+
+def _publish_late(left: Path, found: dict[str, Any], place: Place) -> None:
+    with publishing(place.reports):
+        beside = named(others(place.reports, (place.pack, place.period)))
+        if found.get("disclosure", {}).get("beside") == beside:
+            left.rename(place.final)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def unpublished(place: Place) -> list[Path]:

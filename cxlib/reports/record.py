@@ -26,7 +26,7 @@ from cxlib.reports.context import Context, gather, open_store
 from cxlib.reports.customers import Customers
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
-from cxlib.reports.levels import measured, unfinished
+from cxlib.reports.levels import by_segment, measured, measured_by, unfinished
 from cxlib.reports.named import listed
 from cxlib.reports.offering import Offers
 from cxlib.reports.trials import Trials
@@ -112,7 +112,7 @@ class Run(Questions, Customers, Trials):
     metrics
         Metric id -> definition, as frozen with the run; the pack's own first, in its order.
     segments, touchpoints
-        The dimensions by id, and the taxonomy, likewise.
+        The dimensions by id, likewise, and the taxonomy.
     """
 
     def __init__(self, context: Context, inputs: Inputs) -> None:
@@ -120,7 +120,8 @@ class Run(Questions, Customers, Trials):
         self.period = Period.parse(context.period)
         described = context.described
         self.metrics: Mapping[str, Metric] = {name: described[name] for name in context.report.metrics} | described
-        self.segments: Mapping[str, Segment] = context.segments
+        cuts = {name: context.segments[name] for name in context.report.segments}
+        self.segments: Mapping[str, Segment] = cuts | context.segments
         self.touchpoints: Mapping[str, Touchpoint] = context.touchpoints
         self._inputs = inputs
         self._offers = Offers(context, inputs.frozen)
@@ -201,27 +202,38 @@ class Run(Questions, Customers, Trials):
 
         wanted = [self._metric(name) for name in self.context.report.metrics]
         others, target = compared(self.period, listed(compare))
-        parts = []
-        for segment in [self._segment(name) for name in listed(by) or self.context.report.segments]:
-            self._inputs.prepare(wanted, [segment], sorted({self.period, *others}))
-            parts += [
-                self._one(metric, [segment], [self.period], others, target=target, relative=False, overlaps=False)
-                for metric in wanted
-            ]
-        found, level = results.concat(parts), self.context.workspace.confidence
+        segments = [self._segment(name) for name in listed(by) or self.context.report.segments]
+        self._inputs.prepare_apart(wanted, segments, sorted({self.period, *others}))
+        level = self.context.workspace.confidence
+        found = by_segment(
+            [self._cuts(metric, segments, others, target) for metric in wanted], [s.id for s in segments]
+        )
         bare = (found["status"] == results.UNDEFINED) & (found["comparison"] != "level")
         judged = changes.judge(found[~bare].reset_index(drop=True), wanted, alpha=1 - level, confidence=level)
         return unfinished(judged) if self.context.partial else judged
 
+    def _cuts(
+        self, metric: Metric, segments: Sequence[Segment], others: Sequence[Period], target: bool
+    ) -> pd.DataFrame:
+        """Return the rows of one metric by each of several segments; `by_segments` says the rest."""
+        periods = sorted({self.period, *others})
+        moments = {segment.id: self._inputs.moments(metric, [segment], periods) for segment in segments}
+        for found in moments.values():
+            self._remember(metric, found)
+        return measured_by(
+            metric, moments, self.period, others, target=target, confidence=self.context.workspace.confidence,
+            min_n=self.context.least(metric), definition=self.context.definition_of(metric),
+        )  # fmt: skip
+
     def _one(
         self, metric: Metric, segments: Sequence[Segment], shown: Sequence[Period], others: Sequence[Period], *,
-        target: bool, relative: bool, overlaps: bool = True,
+        target: bool, relative: bool,
     ) -> pd.DataFrame:  # fmt: skip
         """Return the rows of one metric; `measure` says the rest."""
         moments = self._inputs.moments(metric, segments, sorted({*shown, *others}))
         self._remember(metric, moments)
         both = None
-        if overlaps and others and metric.cluster and metric.kind != "quantile" and not isinstance(moments, str):
+        if others and metric.cluster and metric.kind != "quantile" and not isinstance(moments, str):
             found = self._inputs.overlaps(metric, segments, [(self.period, other) for other in others])
             both = None if isinstance(found, str) else found
         return measured(

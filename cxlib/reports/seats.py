@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +100,8 @@ class Confined(ServerKernelManager):
         given = {name: value for name, value in env.items() if _ENVIRONMENT.fullmatch(name)}
         given |= dict.fromkeys(("TMPDIR", "TEMP", "TMP", "IPYTHONDIR"), seat.folder)
         sandbox = Sandbox(tuple(map(str, seat.read)), (seat.folder,), ports="transport" not in talked)
-        await super().start_kernel(env={**given, **sandbox.variable()}, **more)
+        nowhere = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)  # whoever serves is no reader of notebooks
+        await super().start_kernel(env={**given, **sandbox.variable()}, **nowhere, **more)
 
 
 class Seats(AsyncMappingKernelManager):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import pandas as pd
 
 from cxlib.data.kept import PLACE, Kept
 from cxlib.errors import UsageError
-from cxlib.params.models import Metric, Segment
+from cxlib.params.models import Metric, Part, Segment
 from cxlib.periods import Period
 from cxlib.reports.context import Context
 from cxlib.reports.phrased import Phrased
@@ -61,6 +62,7 @@ class Sums:
     store: Callable[[], Store]
     kept: Kept | None = None
     _digests: dict[tuple[str, frozenset[str] | None], str] = field(default_factory=dict, repr=False)
+    _people: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)  # left out, by table and month
 
     def moments(
         self, metric: Metric, segments: Sequence[Segment], periods: Sequence[Period], rolling: int = 1
@@ -109,6 +111,63 @@ class Sums:
                 own = frame[frame["metric"] == metric.id].drop(columns="metric").reset_index(drop=True)
                 found[metric.id] = asked_by[metric.id].frame(_given(own), _by_period)
         return found
+
+    def apart(
+        self, metrics: Sequence[Metric], segments: Sequence[Segment], periods: Sequence[Period]
+    ) -> dict[tuple[str, str], pd.DataFrame]:
+        """Return (metric id, segment id) -> the frame of `plans.plan` by this segment, all segments in one query.
+
+        Left out are those that the workspace cannot give, and what cannot be brought so.
+        """
+        from cxlib.measure.derived import holds
+
+        found: dict[tuple[str, str], pd.DataFrame] = {}
+        lacking: dict[tuple[tuple[Period, ...], Cut], dict[str, _Asked]] = {}
+        twins: dict[str, list[Metric]] = {}  # two quantiles of the same values are made of the same counts
+        for metric in metrics:
+            twins.setdefault(metric.model_dump_json(exclude=_WORDS), []).append(metric)
+        for metric, *_ in twins.values():
+            cuts = [segment for segment in segments if holds(self.store().tables, metric.table, segment)]
+            for cut in _sides(cuts, at_once=not isinstance(metric.denominator, Part)):
+                asked = self._asked("apart", metric, cut, _by_label(periods, 1))
+                if asked.missing:
+                    lacking.setdefault((tuple(asked.missing), cut), {})[metric.id] = asked
+                else:
+                    found |= _parted(metric, cut, asked.frame(None, _by_period))
+        for (new, cut), group in lacking.items():
+            found |= self._each_apart(group, cut, new)
+        first = {metric.id: one.id for one, *others in twins.values() for metric in (one, *others)}
+        both = product(first.items(), segments)
+        return {(name, s.id): found[one, s.id] for (name, one), s in both if (one, s.id) in found}
+
+    def _each_apart(
+        self, asked: Mapping[str, _Asked], cut: Cut, new: Sequence[Period]
+    ) -> dict[tuple[str, str], pd.DataFrame]:
+        """Bring the same periods of several metrics by the same segments, those of a family in one query."""
+        from cxlib.measure import plans
+
+        found: dict[tuple[str, str], pd.DataFrame] = {}
+        for family in plans.families([one.metric for one in asked.values()]):
+            frame = self._by_each(family, cut, new)
+            if frame is None:
+                continue
+            for metric in family:
+                own = frame[frame["metric"] == metric.id].drop(columns="metric").reset_index(drop=True)
+                found |= _parted(metric, cut, asked[metric.id].frame(_given(own), _by_period))
+        return found
+
+    def _by_each(
+        self, family: Sequence[Metric], segments: Sequence[Segment], new: Sequence[Period]
+    ) -> pd.DataFrame | None:
+        """Return the frame of `plans.together` by each of several segments; None where it cannot be brought."""
+        from cxlib.measure import plans
+
+        try:
+            if len(family) > 1:
+                return self.run(plans.together, family, new, segments, apart=True)
+            return self.run(plans.plan, family[0], new, segments, apart=True).assign(metric=family[0].id)
+        except (plans.Undefined, UsageError):
+            return None
 
     def overlaps(
         self, metric: Metric, segments: Sequence[Segment], pairs: Sequence[tuple[Period, Period]]
@@ -222,8 +281,10 @@ class Sums:
                 for month, files in sorted(pinned.months.items()):
                     if months is None or month in months or not _is_month(month):
                         words += [f"{month}/{Path(file).name}" for file in files]
-                left_out = sorted(self.store().left_out(table).items())
-                words += [f"without {people}" for month, people in left_out if months is None or month in months]
+                if table not in self._people:
+                    self._people[table] = dict(sorted(self.store().left_out(table).items()))
+                people = self._people[table].items()
+                words += [f"without {some}" for month, some in people if months is None or month in months]
             known = self._digests[table, months] = _digest(words)
         return known
 
@@ -271,6 +332,22 @@ class _Asked:
         frames = [part for part in parts if len(part)] or parts[-1:]
         both = pd.concat(frames, ignore_index=True).sort_values(PLACE, kind="stable", ignore_index=True)
         return both.drop(columns=PLACE)
+
+
+def _sides(segments: Sequence[Segment], *, at_once: bool) -> list[Cut]:
+    """Return the cuts of one query: all segments at once, or those of customers and those of events."""
+    sides = [segments] if at_once else [[one for one in segments if one.on == on] for on in ("customers", "event")]
+    return [tuple(side) for side in sides if side]
+
+
+def _parted(metric: Metric, cut: Cut, frame: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """Return (metric id, segment id) -> the rows of each segment of a plan that was cut by all of them apart."""
+    names = frame["level"].str.partition(" x ")
+    frame, place = frame.assign(level=names[2]), names[0]
+    return {
+        (metric.id, segment.id): frame[place == str(number)].reset_index(drop=True)
+        for number, segment in enumerate(cut)
+    }
 
 
 def _given(frame: pd.DataFrame) -> Callable[[list[Any]], pd.DataFrame]:

@@ -99,16 +99,32 @@ class Addresses:
 
     def client(self, address: str, forwarded_for: str) -> str:
         """Return who asked first: the last address of the header that is not a believed proxy's own."""
+        return self._first(address, forwarded_for)[0]
+
+    def https(self, address: str, forwarded_for: str, forwarded_proto: str) -> bool:
+        """Say whether who asked first came over https, by the word of the believed proxy that they came to.
+
+        Of proxies in a row each adds to both headers; one that hands on what it was told adds nothing to the second.
+        """
         if address not in self:
-            return address
+            return False
+        told, between = forwarded_proto.lower().split(","), self._first(address, forwarded_for)[1]
+        return told[max(len(told) - 1 - between, 0)].strip() == "https"
+
+    def _first(self, address: str, forwarded_for: str) -> tuple[str, int]:
+        """Return who asked first, and how many believed proxies the header names behind them."""
+        if address not in self:
+            return address, 0
+        between = 0
         for one in reversed([part.strip() for part in forwarded_for.split(",")]):
             try:
                 found = str(ipaddress.ip_address(one))
             except ValueError:
                 break
             if found not in self:
-                return found
-        return address
+                return found, between
+            between += 1
+        return address, between
 
 
 @dataclass(frozen=True)

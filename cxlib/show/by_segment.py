@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
 from cxlib import results
 from cxlib.measure.verdicts import family
-from cxlib.params.models import Metric, Segment
+from cxlib.params.models import Metric, Segment, Touchpoint
 from cxlib.periods import Period
 from cxlib.show import markup, rows
 from cxlib.show.canvas import Chart, nothing
@@ -20,7 +20,12 @@ _MOST = 24  # levels of one segment in the grid
 
 
 def by_segment_table(
-    frame: pd.DataFrame, metrics: Mapping[str, Metric], segments: Mapping[str, Segment], *, title: str | None = None
+    frame: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    segments: Mapping[str, Segment],
+    taxonomy: Mapping[str, Touchpoint] | None = None,
+    *,
+    title: str | None = None,
 ) -> Html:
     """One row a level, grouped by segment, one column a metric: estimate, n, and what changed by its verdict.
 
@@ -30,6 +35,8 @@ def by_segment_table(
         Result frame of the last period by several segments, with its differences to the period before and a year ago.
     metrics, segments
         Definitions by id, in the order of the page.
+    taxonomy
+        Touchpoints by id, for their titles.
     title
         Heading; default the period.
 
@@ -42,13 +49,13 @@ def by_segment_table(
     known = frame[(frame["comparison"] == "level") & (frame["period"] == str(last)) & (frame["level"] != "all")]
     if last is None or known.empty:
         return markup.nothing(title or "By segment", "the frame holds no levels of a segment")
-    keys, told = _levels(known, segments)
+    keys, told = _levels(known, segments, taxonomy)
     entries, form = rows.book(frame), formatting()
     columns: dict[str, list[Cell]] = {}
     for name in rows.ids(known):
         metric = metric_of(metrics, name)
         columns[headed(metric)] = [_cell(entries, metric, last, key, form) for key in keys]
-    names = [(segments[segment].title if segment in segments else segment, level) for segment, level in keys]
+    names = [(segments[segment].title, rows.level_title(segment, level, taxonomy)) for segment, level in keys]
     below = " ".join(filter(None, [_READ, family(frame, metrics), *told, _without(frame, metrics, segments)]))
     body = markup.table(columns, ["Segment", "Level"], names)
     return markup.figure(title or f"Every metric by segment, {last.title}", body, below=below)
@@ -60,13 +67,17 @@ _READ = (
 )
 
 
-def _levels(known: pd.DataFrame, segments: Mapping[str, Segment]) -> tuple[list[tuple[str, str]], list[str]]:
+def _levels(
+    known: pd.DataFrame, segments: Mapping[str, Segment], taxonomy: Mapping[str, Touchpoint] | None
+) -> tuple[list[tuple[str, str]], list[str]]:
     """Return segment and level of each row of the grid, and in words what is left out."""
     keys, told = [], []
-    for segment in [*(name for name in segments if name in set(known["segment"]))]:
-        sizes = known[known["segment"] == segment].groupby("level")["n"].max().fillna(0)
-        kept = sorted(sizes.sort_values(ascending=False, kind="stable").index[:_MOST])
-        keys += [(segment, level) for level in kept]
+    for segment in (name for name in segments if name in set(known["segment"])):
+        mine, sizes = known[known["segment"] == segment], dict[str, float]()
+        for level, n in zip(mine["level"], mine["n"].fillna(0), strict=True):
+            sizes[level] = max(n, sizes.get(level, 0))
+        kept = sorted(sizes, key=lambda level: (-sizes[level], level))[:_MOST]
+        keys += sorted(((segment, level) for level in kept), key=lambda key: rows.level_title(key[0], key[1], taxonomy))
         if len(sizes) > len(kept):
             title = segments[segment].title.lower()
             told.append(f"The {len(sizes) - len(kept)} smallest levels of {title} are not in the table.")
@@ -95,10 +106,10 @@ def _without(frame: pd.DataFrame, metrics: Mapping[str, Metric], segments: Mappi
     """Say what is not measured by which segment, by reason."""
     mine = frame[(frame["status"] == results.UNDEFINED) & (frame["comparison"] == "level") & (frame["level"] == "all")]
     parts = []
-    for segment, found in mine.groupby("segment", sort=False):
-        titles = rows.listed([metric_of(metrics, name).title for name in rows.ids(found)])
-        title = segments[segment].title if segment in segments else str(segment)
-        parts.append(f"{title}: {titles}")
+    for segment in (name for name in segments if name in set(mine["segment"])):
+        found = rows.ids(mine[mine["segment"] == segment])
+        titles = rows.listed([metric_of(metrics, name).title for name in found])
+        parts.append(f"{segments[segment].title}: {titles}")
     return f"Not measured by {'; by '.join(parts)}." if parts else ""
 
 
@@ -106,6 +117,7 @@ def every_level(
     frame: pd.DataFrame,
     metric: Metric,
     segments: Mapping[str, Segment],
+    taxonomy: Mapping[str, Touchpoint] | None = None,
     *,
     finding: str | None = None,
 ) -> Chart:
@@ -119,6 +131,8 @@ def every_level(
         Its definition.
     segments
         Definitions by id.
+    taxonomy
+        Touchpoints by id, for their titles.
     finding
         The title; default how far the levels lie apart.
     """
@@ -127,7 +141,7 @@ def every_level(
     if not (mine["segment"] != "all").any():
         return nothing(f"the frame holds no levels of a segment for {metric.title}", finding)
     cut = (mine["segment"] != "all").tolist()
-    named = _named(mine["segment"].tolist(), mine["level"].tolist(), segments)
+    named = [_named(*key, segments, taxonomy) for key in zip(mine["segment"], mine["level"], strict=True)]
     joined = mine.assign(
         level=[name if is_cut else "all" for name, is_cut in zip(named, cut, strict=True)],
         segment=["every segment" if is_cut else "all" for is_cut in cut],
@@ -135,6 +149,6 @@ def every_level(
     return interval_bars(results.conform(joined), metric, "every segment", finding=finding)
 
 
-def _named(names: Sequence[str], levels: Sequence[str], segments: Mapping[str, Segment]) -> list[str]:
-    titles = {name: segment.title for name, segment in segments.items()}
-    return [f"{titles.get(name, name)}: {level}" for name, level in zip(names, levels, strict=True)]
+def _named(segment: str, level: str, segments: Mapping[str, Segment], taxonomy: Mapping[str, Touchpoint] | None) -> str:
+    title = segments[segment].title if segment in segments else segment
+    return f"{title}: {rows.level_title(segment, level, taxonomy)}"

@@ -296,7 +296,7 @@ def _kind(found: Sequence[rows.Row]) -> str:
 
 
 def _hidden(count: int, kind: str) -> str:
-    return f" Not drawn: {count} {kind}{'s' * (count != 1)} with too few customers." if count else ""
+    return f" Not drawn: {count} {kind}{'s' * (count != 1)}, hidden: small group." if count else ""
 
 
 def _trend(frame: pd.DataFrame, key: Key) -> str:

@@ -16,7 +16,7 @@ from cxlib.periods import Period
 from cxlib.show import rows, style
 from cxlib.show.canvas import LINE, MARGIN, SMALL, WIDTH, Chart, Sheet, nothing, themed, width_of, wrap
 from cxlib.show.formats import Format, formatting, metric_of, missing_words
-from cxlib.show.trends import axis_x, axis_y, mark_gaps, span_title
+from cxlib.show.trends import axis_x, axis_y, mark_gaps
 
 _GAP, _LEFT, _FOOT, _BOLD = 0.34, 0.62, 0.55, 9.5
 _BAND, _LABEL = "#f0f0f0", 0.16  # inches between mean and limit that the mean's label needs
@@ -149,8 +149,8 @@ def _finding(panels: Sequence[_Panel]) -> str:
 def _subtitle(panels: Sequence[_Panel]) -> str:
     """Say what is drawn and how to read it."""
     longest = max((panel.periods for panel in panels), key=len)
-    told = [f"{span_title(longest)}. Dot: estimate, thin line: its interval; grey band: what the process keeps to by"]
-    told += ["itself (mean and process limits; every period counts alike, whatever its n)."]
+    told = [f"{rows.span_title(longest)}. Dot: estimate, thin line: its interval; grey band: what the process keeps to"]
+    told += ["by itself (mean and process limits; every period counts alike, whatever its n)."]
     told += [f"Noise alone flags up to {control.FALSE_ALARMS} in 100 series a {longest[0].kind}."]
     tones = {signal(row)[0] for panel in panels for row in panel.lines} - {""}
     told += [f"{_MARKS[tone][2]} {_CALLED.get(tone, 'mixed signals')}." for tone in control.TONES if tone in tones]
@@ -211,7 +211,7 @@ def _points(axes: Axes, panel: _Panel, factor: float) -> None:
 def _sentence(panel: _Panel, form: Format) -> str:
     """Return one panel in words, with its numbers."""
     unit, point, line = panel.metric.unit, panel.points[-1], panel.lines[-1]
-    told = [f"{panel.name}, control chart, {span_title(panel.periods)}: {_told(panel)}"]
+    told = [f"{panel.name}, control chart, {rows.span_title(panel.periods)}: {_told(panel)}"]
     if point is not None and not missing_words(point):
         limits = form.interval(point["conf_low"], point["conf_high"], unit)
         told += [f"last value {form.value(point['estimate'], unit)} (interval {limits})"]

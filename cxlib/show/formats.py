@@ -19,11 +19,10 @@ from cxlib.show import locales
 
 MINUS = "\u2212"
 STATUS_WORDS = {
-    results.SUPPRESSED: "hidden: too few customers",
+    results.SUPPRESSED: "hidden: small group",
     results.TOO_FEW: "too few to say",
     results.UNDEFINED: "not available",
 }
-HIDDEN, _PROTECTS = "hidden ", "hidden: would tell of a smaller one"  # how a note begins that names why
 NOT_AVAILABLE = STATUS_WORDS[results.UNDEFINED]
 
 _SUFFIX = {
@@ -243,8 +242,6 @@ def missing_words(row: Mapping[str, Any] | None) -> str:
     """Return the words for a row without numbers, an empty text for one with them, `no figures` for no row."""
     if row is None:
         return "no figures"
-    if row["status"] == results.SUPPRESSED and str(row.get("note", "")).startswith(HIDDEN):
-        return _PROTECTS  # a table has room for the note
     if row["status"] != results.OK:
         return STATUS_WORDS[row["status"]]
     return "" if _known(row["estimate"]) else NOT_AVAILABLE

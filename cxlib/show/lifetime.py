@@ -71,7 +71,7 @@ def worth_by_group(
     book = {(row["level"], row["metric"]): row for row in rows.records(mine)}
     if all(missing_words(book.get((name, AHEAD))) for name in names):
         return nothing(
-            f"no lifetime value is given: {rows.why_not(mine[mine['metric'] == AHEAD], 'too few customers')}", finding
+            f"no lifetime value is given: {rows.why_not(mine[mine['metric'] == AHEAD], 'hidden, small group')}", finding
         )
     told = finding or f"{_finding(book, names, unit, form)}{_with_care(frame)}"
     sheet = Sheet(told, _subtitle(mine, len(names), unit), _TOP + len(names) * _LINE + 0.45)

@@ -201,7 +201,7 @@ def _subtitle(first: rows.Row, cohorts: int, ages: int) -> str:
     """Say what a cell holds and what is not drawn."""
     what = first["method"].partition(": ")[2].partition(";")[0]
     words = [f"Percent of the customers who came in a {_unit(first)} (row), by age (column): {what}."]
-    words.append("Stronger colour: more. Blank: not over yet; hatched: hidden, too few customers.")
+    words.append("Stronger colour: more. Blank: not over yet; hatched: hidden, small group.")
     words += [f"{cohorts} earlier cohorts are not drawn."] if cohorts else []
     words += [f"{ages} later ages are not drawn."] if ages else []
     return " ".join(words)

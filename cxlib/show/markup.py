@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from cxlib import results
 from cxlib.params.models import Metric
 from cxlib.show import rows
-from cxlib.show.formats import HIDDEN, Format, brief, formatting, missing_words
+from cxlib.show.formats import Format, brief, formatting, missing_words
 from cxlib.show.rows import Row
 
 # A notebook or an app may load MathJax, which takes "R$ 58 to R$ 64" for a formula: it is told to keep away.
@@ -94,14 +94,8 @@ def small(*lines: str) -> str:
 
 def missing_cell(row: rows.Row | None) -> Cell:
     """Return the words for the absence of an estimate, with the reason where it has none."""
-    why = row["note"] if row is not None and _tells(row) else ""
+    why = row["note"] if row is not None and row["status"] == results.UNDEFINED else ""
     return Cell(f'<span class="cx-missing">{escape(missing_words(row))}{small(why)}</span>', row=row)
-
-
-def _tells(row: rows.Row) -> bool:
-    """Tell whether a row's note says more than its words: why there is no number, or why a large one is hidden."""
-    hidden = row["status"] == results.SUPPRESSED and str(row["note"]).startswith(HIDDEN)
-    return bool(row["status"] == results.UNDEFINED or hidden)
 
 
 def estimate_cell(row: rows.Row | None, unit: str, form: Format) -> Cell:

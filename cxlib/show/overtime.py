@@ -15,7 +15,7 @@ from cxlib.periods import Period
 from cxlib.show import rows, style
 from cxlib.show.canvas import MARGIN, SMALL, WIDTH, Chart, Sheet, nothing, themed, width_of
 from cxlib.show.formats import Format, formatting, missing_words, one_metric
-from cxlib.show.trends import axis_x, axis_y, mark_gaps, span_title
+from cxlib.show.trends import axis_x, axis_y, mark_gaps
 
 _LEFT, _PLOT, _HEAD, _FOOT, _BOLD = 0.62, 1.3, 0.3, 0.5, 9.5
 _DOTS = (0, (1, 2))
@@ -165,7 +165,7 @@ def _finding(views: Sequence[_View], metric: Metric, last: Period, form: Format)
 
 def _subtitle(views: Sequence[_View], periods: Sequence[Period], metric: Metric, form: Format) -> str:
     """Say what is drawn and how to read it."""
-    told = [f"{span_title(periods)}. Line: estimate, band: interval; the same scale throughout."]
+    told = [f"{rows.span_title(periods)}. Line: estimate, band: interval; the same scale throughout."]
     if metric.target is not None:
         told.append(f"Dotted: target {form.value(metric.target, metric.unit)}.")
     kind = periods[0].kind
@@ -188,4 +188,4 @@ def _alt(finding: str, views: Sequence[_View], metric: Metric, periods: Sequence
             told.append(
                 f"{view.title}{f', {name}' if name else ''}: {value} (interval {limits}) in {periods[-1].title}"
             )
-    return f"{finding}. {len(views)} line charts on one scale, {span_title(periods)}. {'; '.join(told)}."
+    return f"{finding}. {len(views)} line charts on one scale, {rows.span_title(periods)}. {'; '.join(told)}."

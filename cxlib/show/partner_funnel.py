@@ -83,8 +83,8 @@ def _told(found: pd.DataFrame, known: pd.DataFrame, limits: pd.DataFrame) -> str
     names = rows.listed([name.removesuffix(" limits") for name in dict.fromkeys(limits["level"])])
     told = [f"Shaded: where {names} of partners in control lie ({limits['method'].iloc[0].split(', ')[-1]})."]
     told += ["Named: outside after allowing for the number of partners (Benjamini and Hochberg)."]
-    told += [f"Hidden: {counted(len(found) - len(known))} with too few customers."] if len(found) > len(known) else []
-    return " ".join(told)
+    told += [rows.left_out(0, len(found) - len(known))]
+    return " ".join(told).strip()
 
 
 def _limits(axes: Axes, limits: pd.DataFrame, factor: float) -> None:

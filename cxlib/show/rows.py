@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxlib import results
 from cxlib.errors import UsageError
-from cxlib.params.models import Metric
+from cxlib.params.models import Metric, Touchpoint
 from cxlib.periods import Period
 from cxlib.show.formats import Format, counted, metric_of, missing_words
 
@@ -154,7 +154,7 @@ def left_out(rest: int, hidden: int) -> str:
     """Say how many partners are not shown: those beyond the most that are, and those with few customers."""
     told = [f"Not shown: {counted(rest)} partners with fewer answers."] if rest else []
     told += (
-        [f"Hidden: {counted(hidden)} partner{'s' * (hidden != 1)} with too few customers, or hidden with them."]
+        [f"Hidden: {counted(hidden)} partner{'s' * (hidden != 1)} with few customers, or hidden with them."]
         if hidden
         else []
     )
@@ -170,6 +170,12 @@ def why_not(frame: pd.DataFrame, otherwise: str) -> str:
 def mentioned(frame: pd.DataFrame, touchpoints: Container[str]) -> set[str]:
     """Return the touchpoints that any metric of the frame has a row for."""
     return {level for level in frame.loc[frame["segment"] == "touchpoint", "level"] if level in touchpoints}
+
+
+def level_title(segment: str, level: str, taxonomy: Mapping[str, Touchpoint] | None) -> str:
+    """Return a level as people call it: a touchpoint by its title."""
+    point = (taxonomy or {}).get(level) if segment == "touchpoint" else None
+    return point.title if point else level
 
 
 def records(frame: pd.DataFrame) -> list[Row]:
@@ -189,3 +195,8 @@ def ranked(found: pd.DataFrame, metric: Metric, most: int) -> list[Row]:
     lower = metric.higher_is_better is False
     kept = kept.sort_values(["estimate", "level"], ascending=[lower, True], na_position="last")
     return records(kept)
+
+
+def span_title(shown: Sequence[Period]) -> str:
+    """Return `October 2025 to October 2026`."""
+    return shown[0].title if len(shown) == 1 else f"{shown[0].title} to {shown[-1].title}"

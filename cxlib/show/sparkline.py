@@ -14,9 +14,8 @@ from html import escape
 from cxlib import results
 from cxlib.params.models import Metric
 from cxlib.periods import Period
-from cxlib.show import rows, style
+from cxlib.show import colours, rows
 from cxlib.show.formats import Format, missing_words
-from cxlib.show.trends import span_title
 
 WIDTH, HEIGHT = 112, 40
 _EDGE, _FOOT = 5.0, 4.0  # free space about the line, and beneath it for the marks of gaps
@@ -55,7 +54,7 @@ def told(points: Sequence[Point], periods: Sequence[Period], metric: Metric, for
     known = [
         (point, period) for point, period in zip(points, periods, strict=True) if point and not missing_words(point)
     ]
-    head = f"{metric.title}, {span_title(periods)}"
+    head = f"{metric.title}, {rows.span_title(periods)}"
     if not known:
         return f"{head}: no figure"
 
@@ -84,15 +83,15 @@ def _svg(points: Sequence[Point], target: float | None, words: str) -> str:
         share = (min(max(value, low), high) - low) / (high - low) if high > low else 0.5
         return f"{_EDGE + place * step:.1f},{_EDGE + (1 - share) * tall:.1f}"
 
-    parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" rx="3" fill="{style.PAPER}"/>']
+    parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" rx="3" fill="{colours.PAPER}"/>']
     for stretch in _stretches(sorted(known)):
         parts += _stretch(stretch, known, spot)
     if target is not None and known:
         across = f"M{spot(0, target)}L{spot(max(len(points) - 1, 1), target)}"
-        parts.append(f'<path d="{across}" stroke="{style.INK}" stroke-width="1" stroke-dasharray="4 3"/>')
+        parts.append(f'<path d="{across}" stroke="{colours.INK}" stroke-width="1" stroke-dasharray="4 3"/>')
     if known and max(known) == len(points) - 1:
         x, y = spot(max(known), known[max(known)]["estimate"]).split(",")
-        parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{style.BLUE}"/>')
+        parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{colours.BLUE}"/>')
     parts += [_gap(_EDGE + place * step, point) for place, point in enumerate(points) if place not in known]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{words}"'
     return f'{head} fill="none"><title>{words}</title>{"".join(parts)}</svg>'
@@ -119,15 +118,15 @@ def _stretch(places: Sequence[int], known: Mapping[int, rows.Row], spot: Callabl
     line = [spot(place, known[place]["estimate"]) for place in places]
     if len(line) == 1:
         x, y = line[0].split(",")
-        return [*drawn, f'<circle cx="{x}" cy="{y}" r="1.5" fill="{style.BLUE}"/>']
-    return [*drawn, f'<path d="M{"L".join(line)}" stroke="{style.BLUE}" stroke-width="1.6" stroke-linejoin="round"/>']
+        return [*drawn, f'<circle cx="{x}" cy="{y}" r="1.5" fill="{colours.BLUE}"/>']
+    return [*drawn, f'<path d="M{"L".join(line)}" stroke="{colours.BLUE}" stroke-width="1.6" stroke-linejoin="round"/>']
 
 
 def _gap(x: float, point: Point) -> str:
     """Return the mark of a period without a figure."""
     y = HEIGHT - _FOOT
     if point is not None and point["status"] in (results.SUPPRESSED, results.TOO_FEW):
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" stroke="{style.GREY}" stroke-width="0.9"/>'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" stroke="{colours.GREY}" stroke-width="0.9"/>'
     left, right, top, foot = (f"{end:.1f}" for end in (x - 1.7, x + 1.7, y - 1.7, y + 1.7))
     arms = f"M{left},{top}L{right},{foot}M{left},{foot}L{right},{top}"
-    return f'<path d="{arms}" stroke="{style.GREY}" stroke-width="0.9"/>'
+    return f'<path d="{arms}" stroke="{colours.GREY}" stroke-width="0.9"/>'

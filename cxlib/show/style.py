@@ -1,8 +1,4 @@
-"""The look of charts: one theme and a colour-blind-safe palette. Pages and tables have theirs in `reports/page.css`.
-
-The colours are the blue, sky blue and vermilion of Okabe and Ito (2008), darkened: the two that carry text to a
-contrast of at least 4.5:1 on white, the third, of intervals, to 3:1. No meaning is carried by colour alone.
-"""
+"""The look of charts: one theme and a colour-blind-safe palette. Pages and tables have theirs in `reports/page.css`."""
 
 from __future__ import annotations
 
@@ -14,8 +10,14 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 
-INK, GREY, RULE, PAPER = "#1a1a1a", "#595959", "#d5d5d5", "#ffffff"
-BLUE, ORANGE, SKY = "#005f94", "#a84300", "#3a9bd9"
+from cxlib.show.colours import BLUE as BLUE
+from cxlib.show.colours import GREY as GREY
+from cxlib.show.colours import INK as INK
+from cxlib.show.colours import ORANGE as ORANGE
+from cxlib.show.colours import PAPER as PAPER
+from cxlib.show.colours import RULE as RULE
+from cxlib.show.colours import SKY as SKY
+
 TONES = {"better": BLUE, "worse": ORANGE, "flat": GREY}
 DPI = 192  # twice the 96 of a page, so that pictures are sharp on dense screens and in print
 MARKS = "○ hidden or too few answers; × not available"

@@ -204,12 +204,7 @@ def _subtitle(panels: Sequence[_Panel], shown: Sequence[Period]) -> str:
     told = "Line: estimate, band: interval"
     told += ", dashed: target" if any(panel.metric.target is not None for panel in panels) else ""
     gaps = any(missing_words(point) for panel in panels for point in panel.points)
-    return f"{span_title(shown)}. {told}. {style.MARKS if gaps else ''}".strip()
-
-
-def span_title(shown: Sequence[Period]) -> str:
-    """Return `October 2025 to October 2026`."""
-    return shown[0].title if len(shown) == 1 else f"{shown[0].title} to {shown[-1].title}"
+    return f"{rows.span_title(shown)}. {told}. {style.MARKS if gaps else ''}".strip()
 
 
 def _finding(
@@ -223,7 +218,7 @@ def _finding(
     found = rows.tally(frame, metrics, last, str(before))
     moved, still = found["up"] + found["down"], len(found["flat"])
     if not moved and not still:
-        return f"{len(names)} metrics, {span_title(shown)}"
+        return f"{len(names)} metrics, {rows.span_title(shown)}"
     few = f", {len(found['few'])} with too few answers to tell" if found["few"] else ""
     if not moved:
         return f"No change shown in {last.title} against {before.title} for any of {still} metrics{few}"
@@ -237,7 +232,7 @@ def _finding(
 
 def _alt(finding: str, panels: Sequence[_Panel], shown: Sequence[Period], form: Format) -> str:
     """Return the chart in words: what, period, last value with interval, against the first."""
-    head = f"{finding}. {len(panels)} line chart{'s' * (len(panels) > 1)}, {span_title(shown)}, with intervals."
+    head = f"{finding}. {len(panels)} line chart{'s' * (len(panels) > 1)}, {rows.span_title(shown)}, with intervals."
     return " ".join([head, *(_sentence(panel, shown, form) for panel in panels)])
 
 

@@ -15,7 +15,7 @@ from cxlib.periods import Period
 from cxlib.show import rows, style
 from cxlib.show.canvas import MARGIN, SMALL, WIDTH, Chart, Sheet, Ticks, nothing, themed, wrap
 from cxlib.show.formats import Format, formatting, lasting, missing_words
-from cxlib.show.trends import axis_x, axis_y, mark_gaps, span_title
+from cxlib.show.trends import axis_x, axis_y, mark_gaps
 
 OBSERVED, PREDICTED = "_observed", "_predicted"
 _TRACKED = "cumulative_purchases"
@@ -151,7 +151,7 @@ def purchases_by_month(frame: pd.DataFrame, *, finding: str | None = None, local
     trend = _note(frame, "trend").removeprefix("doubt: ").removeprefix("holds: ")
     notes = f"{trend[:1].upper()}{trend[1:]}." if trend else ""
     gaps = f" {style.MARKS}." if not all(_there(point) for point in points) else ""
-    sheet = Sheet(told, f"{span_title(periods)}. {_INDEX} {notes}{gaps}", _PLOT + 0.45)
+    sheet = Sheet(told, f"{rows.span_title(periods)}. {_INDEX} {notes}{gaps}", _PLOT + 0.45)
     width = WIDTH - 2 * MARGIN - 0.72
     axes = sheet.axes(0.72, 0, width, _PLOT, label="season")
     axis_x(axes, periods, width, 0.15)

@@ -1,10 +1,19 @@
 // Voila's script waits until its page has loaded. This page goes on loading while its notebook runs, and the panel, all
-// that needs the script, is there before: what waits for the page to load is started at once.
+// that needs the script, is there before: what waits for the page to load is started when the panel is there.
 (() => {
   const add = window.addEventListener.bind(window);
+  const there = new Promise((resolve) => {
+    const watching = new MutationObserver(() => {
+      if (!document.querySelector(".cx-begin")) return;
+      watching.disconnect();
+      resolve();
+    });
+    watching.observe(document, { childList: true, subtree: true });
+    add("load", resolve);
+  });
   window.addEventListener = (type, listener, ...rest) => {
     if (type === "load" && typeof listener === "function" && document.readyState !== "complete") {
-      setTimeout(() => listener.call(window, new Event("load")));
+      there.then(() => listener.call(window, new Event("load")));
     } else {
       add(type, listener, ...rest);
     }
