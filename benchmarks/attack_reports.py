@@ -48,7 +48,8 @@ def attacked(known: Params, shown: Sequence[families.Page]) -> tuple[audit.Audit
     counted = [*known.metrics.values(), OUT_OF_RANGE]
     small = {metric.id: least(known.workspace, metric) for metric in counted}
     started = time.process_time()
-    look = audit.Audit(families.gathered(shown, {one.id: one for one in counted}, known.touchpoints), small)
+    told = families.gathered(shown, {one.id: one for one in counted}, known.touchpoints, known.segments)
+    look = audit.Audit(told, small)
     found = look.leaks()
     return look, found, time.process_time() - started
 

@@ -45,7 +45,8 @@ class Served:
 def test_a_hundred_viewers(company: Path, board: Board) -> None:
     cx("run", "monthly", "--period", PERIOD, "--force", cwd=company)
     settings = company / "params" / "workspace.yml"
-    settings.write_text(settings.read_text(encoding="utf-8") + _SERVING, encoding="utf-8")
+    text = settings.read_text(encoding="utf-8").partition("\nserving:")[0]
+    settings.write_text(text + _SERVING, encoding="utf-8")
     pages = sorted(path.name for path in (company / "reports" / "monthly" / PERIOD).glob("*.html"))
     plain = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--protocol", "HTTP/1.1", "--directory"]
     ours = [sys.executable, "-m", "cxlib.cli", "serve", "--no-browser", "--port"]

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Coroutine, Iterator
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import nbformat
 import toy_workspace as toy
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from tornado.httpclient import HTTPRequest
@@ -38,7 +40,11 @@ _NOTEBOOK = f"""
 {SOURCE} = 6 * 7
 from IPython.display import HTML, display
 display(HTML("<p>computed " + str({SOURCE}) + "</p><script>alert('from an output')</script>"))
+"""
+# What the gate lets nobody publish; Explore is to stand it all the same.
+_ADDED = """
 import os
+from IPython.display import display
 print(sorted(os.environ))
 import ipywidgets
 chosen = ipywidgets.Dropdown(options=["a", "b"], description="Which")
@@ -102,9 +108,9 @@ class Attacked:
             found = connection.getresponse()
             return Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, found.read())
 
-    def raw(self, request: bytes, wait: float = 5.0) -> bytes:
+    def raw(self, request: bytes, wait: float = 5.0, source: str = HOST) -> bytes:
         """Send bytes as they are; return what comes back until the server is silent or gone."""
-        with socket.create_connection((HOST, self.port), timeout=wait) as connection:
+        with socket.create_connection((HOST, self.port), wait, (source, 0)) as connection:
             answer = b""
             with contextlib.suppress(OSError):
                 connection.sendall(request)
@@ -233,6 +239,10 @@ def workspace(root: Path) -> Path:
         (root / name).write_text(text, encoding="utf-8")
     (root / "params" / "workspace.yml").write_text(_PARAMS, encoding="utf-8")
     run_pack(root, "toy")
+    page = root / "reports" / "toy" / "2026-10" / "01_first.ipynb"
+    made = nbformat.read(page, as_version=4)
+    made.cells.append(nbformat.v4.new_code_cell(_ADDED))
+    nbformat.write(made, page)
     board = (root / "params" / "reports" / "toy.yml").read_text(
         encoding="utf-8"
     ) + "folder: notebooks/toy\nreaders: [leadership]\n"
@@ -252,7 +262,8 @@ def attacked(root: Path) -> Iterator[Attacked]:
     known = {name: tokens.make(file, name, groups) for name, groups in (("ada", ["leadership"]), ("bob", ["care"]))}
     known["eve"] = tokens.make(file, "eve", [])
     port = free_port()
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "WAREHOUSE_PASSWORD": SECRET}
+    temporary = tempfile.mkdtemp(prefix="cx-t-")  # a short name: sockets are made in it
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "WAREHOUSE_PASSWORD": SECRET, "TMPDIR": temporary}
     command = [sys.executable, "-m", "cxlib.cli", "serve", "--no-browser", "--port", str(port), "--tokens", str(file)]
     with (root / "serve.log").open("w") as log:
         process = subprocess.Popen([*command, "--trust-proxy", PROXY], cwd=root, env=env, stdout=log, stderr=log)
@@ -267,6 +278,9 @@ def attacked(root: Path) -> Iterator[Attacked]:
         finally:
             process.terminate()
             process.wait(30)
+            left_behind = list(Path(temporary).iterdir())
+            shutil.rmtree(temporary)
+    assert not left_behind
 
 
 def _answers(served: Attacked) -> bool:

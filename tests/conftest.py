@@ -123,10 +123,11 @@ def crew(template: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _warmed(template: Any, crew: Any) -> Iterator[None]:
-    from cxlib.reports import runner
+    from cxlib.reports import kernels, runner
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CX_KERNELS", template.address or "off")
+        patch.setattr(kernels, "_current", None)  # and what these tests find there is left to no other
         patch.setattr(runner, "Crew", lambda jobs, timeout: Borrowed(crew))
         yield
 

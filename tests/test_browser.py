@@ -27,10 +27,15 @@ from cxlib.reports.serve import HOST
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parent.parent
 FIGURE = (
-    "from IPython.display import HTML, display\nimport base64\n"
-    'svg = base64.b64encode(b\'<svg xmlns="http://www.w3.org/2000/svg" width="900" height="90"/>\').decode()\n'
+    "from IPython.display import HTML, display\nimport base64\nfrom pathlib import Path\n"
+    'svg = b\'<svg xmlns="http://www.w3.org/2000/svg" width="900" height="90"/>\'\n'
+    "drawn = Path(run_folder) / 'figures'\n"
+    "if not (drawn / 'chart.svg').is_file():\n    drawn.mkdir(exist_ok=True)\n"
+    "    (drawn / 'chart.svg').write_bytes(svg)\n"
+    "svg = base64.b64encode(svg).decode()\n"
     'display(HTML(f\'<figure><img alt="a chart" src="data:image/svg+xml;base64,{svg}"></figure>\'))\n'
-    "display(HTML('<table><caption>Cap</caption><tr><th scope=\"col\">' + 'wide ' * 60 + '</th></tr></table>'))\n"
+    "wide = '<table><caption>Cap</caption><tr><th scope=\"col\">' + 'wide ' * 60 + '</th></tr></table>'\n"
+    "display(HTML(f'<figure class=\"cx-figure\">{wide}</figure>'))\n"
     'display(HTML(\'<p onclick="x()">kept</p><script>document.title = "taken over"</script>\'))'
 )
 

@@ -73,5 +73,10 @@ def test_ids_may_come_from_a_file(cx):
     cx("check")
     Path("ids.txt").write_text(f"\ufeff{PERSON}\r\n\r\nC0000022 \r\n", encoding="utf-8")
     assert "\n2 customers" in cx("erase", "--from", "ids.txt", "--dry-run").output
+    Path("ids.txt").write_text(f"{PERSON}\nC8888888\n", encoding="utf-8")
+    said = cx("erase", "--from", "ids.txt", "--dry-run")
+    assert "\n1 of them is nobody's here, and would be remembered: no export brings them\n" in said.output
+    assert "C8888888" not in said.output
+    assert cx("erase", "C8888888", "--from", "ids.txt").exit_code == 2
     Path("ids.txt").write_bytes(b"\xff\xfe\x00")
     assert "is no text in UTF-8" in cx("erase", "--from", "ids.txt").output

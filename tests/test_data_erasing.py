@@ -84,7 +84,8 @@ def toy(built, tmp_path) -> Toy:
 
 
 def run(toy: Toy, *ids: str, **more) -> Erasure:
-    return erase(toy.root, toy.params, ids or (GONE,), **{"now": NOW, "reports": toy.root / "reports"} | more)
+    asked = {"ids": ids or (GONE,), "now": NOW, "reports": toy.root / "reports"} | more
+    return erase(toy.root, toy.params, **asked)
 
 
 def store_of(toy: Toy) -> Path:
@@ -230,6 +231,33 @@ def test_an_unknown_id_changes_nothing(toy):
     assert before == {path: path.stat().st_mtime_ns for path in store_of(toy).rglob("*") if path.name != "writer.lock"}
     with pytest.raises(UsageError, match="no customer is named"):
         erase(toy.root, toy.params, [" "])
+
+
+def test_those_of_a_list_who_are_not_there_are_remembered_and_never_come(toy):
+    """A backup was restored: it holds one of the list, and another joined after it was made."""
+    said = run(toy, listed=[GONE, "C000077", "C000077 "], ids=(), dry_run=True)
+    assert (said.people, said.absent) == (2, 1)
+    assert not (store_of(toy) / erased.FOLDER).exists()
+    done = run(toy, listed=[GONE, "C000077"], ids=())
+    assert (done.people, done.absent, len(done.hashes)) == (2, 1, 3)
+    assert done.rows["orders"] == 1
+    assert erased.Erased(store_of(toy)).known([GONE, "C000077", "C000078"]) == [GONE, "C000077"]
+    head = "order_id,customer_id,ordered_at,amount"
+    toy.put("orders", f"{head}\no77,C000077,2026-01-01,7\no78,{FRIEND},2026-01-01,8\n").ingest(now=NOW)
+    with toy.open() as store:
+        assert "o77" not in set(store.run(store.tables["orders"])["order_id"])
+        assert "o78" in set(store.run(store.tables["orders"])["order_id"])
+    again = run(toy, listed=[GONE, "C000077"], ids=())
+    assert (again.absent, again.again) == (0, True)
+    with pytest.raises(UsageError, match="1 of 1 ids are nobody's, the first: 'C000088'"):
+        run(toy, "C000088", listed=["C000088", FRIEND])
+
+
+def test_a_list_of_people_who_are_not_there_is_remembered_too(toy):
+    before = Ledger.read(store_of(toy))
+    assert run(toy, listed=["C000077", "C000078"], ids=()).absent == 2
+    assert Ledger.read(store_of(toy)) == before
+    assert erased.Erased(store_of(toy)).known(["C000078"]) == ["C000078"]
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(toy):

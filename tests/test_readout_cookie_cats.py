@@ -226,9 +226,13 @@ def test_the_page_names_the_warning_before_any_effect(published: RunOutcome, cat
     assert "experiments/gate" in manifest["definitions"]
     assert manifest["disclosure"]["verdict"] == "passed"
     page = (folder / "readout.html").read_text(encoding="utf-8")
-    box, first = page.index("snapshot 0001-"), page.index("Arms as large as planned")
-    assert box < first < page.index("Do not ship gate 40") < page.index("Back after 7 days fell by")
-    assert first < page.index("<img")
+    brief, body = page[page.index('<p class="lead">') :].split('class="run-box"')
+    first, decided = brief.index("1 of 8 checks needs a look"), brief.index("Do not ship gate 40")
+    assert first < decided < brief.index("Back after 7 days fell by")
+    box, first = body.index("Snapshot 0001-"), body.index("Arms as large as planned")
+    assert box < first < body.index("Do not ship gate 40") < body.index("Back after 7 days fell by")
+    assert first < body.index("<img")
+    assert "<img" not in brief
     assert "49.56 %, 50.44 % of units where 50.00 %, 50.00 % were planned" in page
     index = (folder / "index.html").read_text(encoding="utf-8")
     assert "Do not ship gate 40: Back after 7 days got worse." in index

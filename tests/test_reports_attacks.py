@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import statistics
@@ -20,6 +21,7 @@ import toy_workspace as toy
 from attacker import BASE, HOST, PROXY, SECRET, SOURCE, Attacked, heard, kinds, left, now, written
 from click.testing import CliRunner
 from tornado.httpclient import HTTPClientError
+from warm_kernels import eventually
 
 from cxlib.cli import main
 
@@ -33,6 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, warm_module: None) -> Itera
     (root / "reports" / "toy" / "2026-10" / "figures").mkdir(exist_ok=True)
     with attacker.attacked(root) as found:
         yield found
+        found.explore("bob")  # at its end nothing of this kernel may stay
 
 
 def test_a_report_is_there_for_whom_it_is(served: Attacked) -> None:
@@ -148,6 +151,34 @@ def test_readers_in_params_lead(served: Attacked) -> None:
         path.write_text(before, encoding="utf-8")
         os.utime(path, (1, 1))  # another time than before, however coarse the clock of the file system
     assert served.ask(f"{BASE}/", "bob").status == 200
+
+
+def test_who_may_see_a_report_no_more_explores_it_no_more(served: Attacked) -> None:
+    path, kernel = served.root / "params" / "reports" / "toy.yml", served.explore("bob")
+    before = path.read_text(encoding="utf-8")
+
+    async def goes_on() -> tuple[set[str], int | None]:
+        connection = await served.connect(kernel, "bob")
+        await connection.write_message(written("comm_info_request", {}), binary=True)
+        assert "comm_info_reply" in kinds(await heard(connection, 0.5))
+        path.write_text(before + "readers: [leadership]\n", encoding="utf-8")
+        await asyncio.sleep(1.1)  # who may see it is asked once a second
+        await connection.write_message(written("comm_info_request", {}), binary=True)
+        answers = await heard(connection)
+        return set(kinds(answers)), await left(connection)
+
+    try:
+        answers, code = now(goes_on())
+        assert answers <= {"status"}
+        assert code == 1008
+        assert served.ask(f"/api/kernels/{kernel}", "bob").status == 404
+        with pytest.raises(HTTPClientError, match="404"):
+            now(served.connect(kernel, "bob"))
+    finally:
+        path.write_text(before, encoding="utf-8")
+        os.utime(path, (1, 1))
+    assert eventually(lambda: served.ask(f"/api/kernels/{kernel}", "bob").status == 404)  # it has ended
+    assert any(one.get("reason") == "not for this viewer any more" for one in served.visits())
 
 
 # Signing in
@@ -546,6 +577,25 @@ def test_who_asks_too_often_waits_and_nobody_else_does(served: Attacked) -> None
     assert 20 <= answers.count(b"HTTP/1.1 429") <= 600
     assert answers.count(b"Retry-After:") == answers.count(b"HTTP/1.1 429")
     assert served.ask("/", "ada").status == 200
+
+
+@pytest.mark.parametrize("method", ["FOO", "TRACE", "OPTIONS", "PREPARE", "FINISH", "get"])
+def test_a_method_that_nobody_knows_comes_by_the_door(served: Attacked, method: str) -> None:
+    assert served.ask("/", "ada", method=method, Host="evil.example").status == 403
+    assert served.ask("/", method=method, source="127.0.0.6").status == 401
+    assert served.ask("/", "ada", method=method).status == 405
+
+
+def test_nobody_fills_the_log_nor_keeps_a_watch_from_its_answer(served: Attacked) -> None:
+    address = "127.0.0.5"
+    one = f"FOO / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+    answers = served.raw(one * 1299 + one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), source=address)
+    assert answers.count(b"HTTP/1.1 401") + answers.count(b"HTTP/1.1 429") == 1300
+    assert served.ask("/", source=address).status in (401, 429)
+    assert served.ask("/health", source=address).status == 200
+    told = [line for line in served.visits() if line["address"] == address]
+    assert 1 <= len(told) <= 4  # a line a minute of each kind
+    assert all(line["ms"] < 60_000 for line in told)
 
 
 def test_the_audit_log_says_who_and_why_and_keeps_no_secret(served: Attacked) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import explored
 import pytest
+import show_frames as frames
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxlib import results
 from cxlib.reports.choices import FIELDS, Choices, Chosen, settled
 
 LAST, BEFORE = explored.LAST, explored.BEFORE
@@ -46,6 +48,14 @@ def test_without_results_or_context_nothing_is_offered(tmp_path: Path) -> None:
     (folder / "results.parquet").write_bytes(b"no parquet")
     assert Choices(folder.parent, [LAST]).of(LAST) == {}
     assert Choices(folder.parent, [LAST]).back(Chosen(LAST, "nps", "region")) == []
+
+
+def test_the_total_of_a_split_is_no_level_of_its_segment(tmp_path: Path) -> None:
+    total = frames.difference("nps", BEFORE, 3.0, 2.0, "moved", segment="region", level="all")
+    folder = explored.publish(tmp_path, LAST, results.concat([explored.rows(), total]))
+    held = Choices(folder.parent, [LAST]).periods[LAST].frame
+    assert set(held.loc[held["segment"] == "region", "level"]) >= {"North", "South"}
+    assert "all" not in set(held.loc[held["segment"] == "region", "level"])
 
 
 def test_a_deep_link_is_followed(offers: Choices) -> None:

@@ -110,7 +110,7 @@ def test_without_the_gate_it_would_be_known(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("level", "n", "said"),
     [
-        ("shop", 4.0, "results/02_levels.parquet: 1 cells of nps with fewer than 5 answers"),
+        ("shop", 4.0, "results/02_levels.parquet: nps 2026-10, channel = shop: fewer than 5 answers"),
         ("web", 22.0, "nps 2026-10 by channel = web is shown there and hidden elsewhere"),
     ],
 )

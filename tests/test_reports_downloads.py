@@ -17,6 +17,7 @@ from python_calamine import CalamineWorkbook
 from show_frames import LAST, METRICS
 
 from cxlib import results
+from cxlib.errors import UsageError
 from cxlib.params.models import Report, Workspace
 from cxlib.reports import downloads, page
 from cxlib.reports.context import Context, Freshness
@@ -221,7 +222,9 @@ class TestOffers:
 
     def test_html_of_no_table_stays(self, tmp_path: Path, context: Context) -> None:
         offers = Offers(context, Frozen(tmp_path, "a"))
-        assert offers.table("<p>words</p>") == "<p>words</p>"
+        assert Offers(context, Frozen(None, "a")).table("<p>words</p>") == "<p>words</p>"
+        with pytest.raises(UsageError, match="does not carry its rows"):
+            offers.table("<p>words</p>")
         nothing = markup.nothing("Empty", "nothing came")
         assert offers.table(nothing) == nothing
         assert not (tmp_path / "tables").exists()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import explored
+import pandas as pd
 import pytest
 
-from cxlib.reports import choosing, exploring
+from cxlib.params.models import Segment, Touchpoint
+from cxlib.reports import choices, choosing, exploring
 from cxlib.reports.choices import Choices, Chosen
+from cxlib.reports.context import Context
 from cxlib.reports.exploring import Panel
 
 LAST, BEFORE = explored.LAST, explored.BEFORE
@@ -115,6 +119,49 @@ def test_what_an_address_says_is_shown_as_text(root: Path) -> None:
     assert "<img src=x" not in shown(found)
     assert "&lt;img src=x" in shown(found)
     assert "Region &lt;b&gt;" not in shown(found)
+
+
+def test_a_report_that_was_made_anew_is_to_be_opened_again(tmp_path: Path) -> None:
+    pack = explored.workspace(tmp_path) / "reports" / "toy"
+    panel = Panel(Choices(pack, [LAST, BEFORE]), Chosen.asked({}, LAST))
+    for period in (LAST, BEFORE):
+        (pack / period).rename(tmp_path / period)
+        shutil.copytree(tmp_path / period, pack / period)
+    panel.lists["segment"].value = "region"
+    assert choices.ANEW in shown(panel)
+    panel.lists["period"].value = BEFORE
+    assert choices.ANEW in shown(panel)
+    shutil.rmtree(pack / BEFORE)
+    assert choices.ANEW in Panel(panel._of, Chosen.asked({"period": [BEFORE]}, LAST)).words.value
+    assert "There is no period" not in shown(panel)
+
+
+@pytest.mark.parametrize("compare", ["none", "previous", "over_time"])
+def test_touchpoints_are_called_by_their_titles(tmp_path: Path, compare: str) -> None:
+    root = explored.workspace(tmp_path)
+    for period in (LAST, BEFORE):
+        folder = root / "reports" / "toy" / period
+        frame = pd.read_parquet(folder / "results.parquet")
+        frame["segment"] = frame["segment"].where(frame["segment"] != "region", "touchpoint")
+        frame["level"] = frame["level"].replace({"North": "web_care", "South": "twin"})
+        frame.to_parquet(folder / "results.parquet")
+        path = folder / "inputs" / "01_first" / "context.json"
+        known = Context.model_validate_json(path.read_bytes())
+        titles = {"web_care": "Care on the web", "twin": "A twin", "other": "A twin"}
+        points = {
+            name: Touchpoint(id=name, title=title, group="service", stage="awareness", stream="engage")
+            for name, title in titles.items()
+        }
+        report = known.report.model_copy(update={"segments": ("touchpoint",)})
+        segments = {"touchpoint": Segment(id="touchpoint", title="Touchpoint", column="touchpoint")}
+        more = {"report": report, "segments": segments, "touchpoints": points}
+        path.write_text(known.model_copy(update=more).model_dump_json(), encoding="utf-8")
+    asked = Chosen(LAST, "nps", "touchpoint", compare)
+    panel = Panel(Choices(root / "reports" / "toy", [LAST, BEFORE]), asked)
+    assert panel.chosen == asked
+    assert shown(panel).count("Care on the web") >= 2  # in the words of the chart, and in the table
+    assert "web_care" not in shown(panel)
+    assert "twin" in shown(panel)  # a title of two of them tells neither
 
 
 def test_a_page_without_anything_to_choose_says_so(

@@ -150,7 +150,7 @@ def test_the_kernel_of_a_page_is_warm_confined_and_replays(server: Server) -> No
     assert state["warm"] is (sys.platform == "linux")
     assert state["cx"] == []
     assert "WAREHOUSE_PASSWORD" not in page
-    assert Path(str(state["tmp"])).name.startswith("cx-explore-")
+    assert Path(str(state["tmp"])).parent.name.startswith("cx-serve-")
     # the panel, replayed from what was published, and no source
     assert page.index("Is everything well?") < page.index("Net Promoter Score by region") < page.index("TRIED")
     assert "no comparison “nonsense”" in unescape(page)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import hypothesis
 import hypothesis.strategies as some
 import pytest
 from attacker import written
+from tornado.ioloop import IOLoop
 
 from cxlib.reports import handlers_kernels
+from cxlib.reports.handlers_base import Owner
 from cxlib.reports.handlers_kernels import ALLOWED, Channel, RefusedError, checked
+from cxlib.reports.viewers import Viewer
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -39,6 +43,50 @@ _JSON = some.recursive(
 def test_any_json_is_refused(sent: dict[str, Any]) -> None:
     with pytest.raises(RefusedError):
         checked(json.dumps(sent), packed=False)
+
+
+def test_a_silent_page_of_a_withdrawn_report_is_left_and_its_kernel_ended() -> None:
+    told: list[Any] = []
+    owner, ada = Owner("ada", "toy", "2026-10"), Viewer("ada")
+    seen = [True, True, False]
+
+    class Silent(Channel):
+        ws_connection: Any = object()
+        kernel_id, viewer, found = "k", ada, ada
+        _sees, _look_at = True, 0.0
+        settings: ClassVar[Any] = {"kernel_manager": SimpleNamespace(end="the end")}
+        site: Any = SimpleNamespace(owners={"k": owner}, explores=lambda *_: seen.pop(0))
+
+        def __init__(self) -> None:  # none of a request
+            pass
+
+        def _enter(self) -> Viewer | None:
+            return self.found
+
+        def note(self, what: str, **more: Any) -> None:
+            told.append((what, more["reason"]))
+
+        def close(self, code: int | None = None, reason: str | None = None) -> None:
+            told.append(code)
+
+    async def watches() -> None:
+        silent = Silent()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(IOLoop, "spawn_callback", lambda _, *work: told.append(work))
+            silent._watch()
+            silent._watch()  # within a second nothing is looked at again
+            assert len(seen) == 2
+            silent._look_at = 0.0
+            silent._watch()
+            assert told == []
+            silent._look_at = 0.0
+            silent._watch()
+            assert told == [("connection ended", "not for this viewer any more"), ("the end", "k"), 1008]
+            silent.found = None
+            silent._watch()
+            assert told[3:] == [("connection ended", "signed out"), 1008]  # who signs in again may go on with it
+
+    asyncio.run(watches())
 
 
 def test_a_page_that_takes_in_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

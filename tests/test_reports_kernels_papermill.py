@@ -91,25 +91,29 @@ def test_servers_start_restart_and_stop_it(template: kernels.Template, tmp_path:
     async def work() -> list[int]:
         manager = AsyncMultiKernelManager(
             kernel_manager_class="jupyter_client.ioloop.AsyncIOLoopKernelManager",
+            connection_dir=str(tmp_path),
             config=Config({"KernelRestarter": {"time_to_dead": 0.1}}),
         )
-        one = await manager.start_kernel(
-            kernel_name=kernels.NAME, cwd=str(tmp_path), stderr=subprocess.DEVNULL, extra_arguments=QUIET
-        )
-        kernel = manager.get_kernel(one)
-        pids = [kernel.provisioner.pid]
-        os.kill(pids[0], 9)
-        for _ in range(500):
-            await asyncio.sleep(0.02)
-            if kernel.has_kernel and kernel.provisioner.pid != pids[0]:
-                break
-        await asyncio.wait_for(kernel.ready, 60)  # its watch is still about to set it up
-        pids.append(kernel.provisioner.pid)
-        await manager.restart_kernel(one, now=True)
-        pids.append(kernel.provisioner.pid)
-        assert all(parent(pid) == template.process.pid for pid in pids[-1:])
-        await manager.shutdown_all(now=True)
-        return pids
+        try:
+            one = await manager.start_kernel(
+                kernel_name=kernels.NAME, cwd=str(tmp_path), stderr=subprocess.DEVNULL, extra_arguments=QUIET
+            )
+            kernel = manager.get_kernel(one)
+            pids = [kernel.provisioner.pid]
+            os.kill(pids[0], 9)
+            for _ in range(500):
+                await asyncio.sleep(0.02)
+                if kernel.has_kernel and kernel.provisioner.pid != pids[0]:
+                    break
+            await asyncio.wait_for(kernel.ready, 60)  # its watch is still about to set it up
+            pids.append(kernel.provisioner.pid)
+            await manager.restart_kernel(one, now=True)
+            pids.append(kernel.provisioner.pid)
+            assert all(parent(pid) == template.process.pid for pid in pids[-1:])
+            return pids
+        finally:
+            await manager.shutdown_all(now=True)
+            manager.context.destroy(linger=0)
 
     pids = asyncio.run(work())
     assert len(set(pids)) == 3

@@ -21,6 +21,19 @@ def test_cleaning_keeps_what_reads_and_drops_what_acts() -> None:
     assert page.clean(evil) == "<p>a</p><a>b</a>"
 
 
+@pytest.mark.parametrize(
+    "style",
+    [
+        "background:url(https://evil.example/a)", "color: red; background: URL ('//evil.example')",
+        "background:u\\72l(https://evil.example)", "background:&#117;rl(https://evil.example)",
+        "background:image-set('https://evil.example/a' 1x)", "list-style: src('https://evil.example')",
+    ],
+)  # fmt: skip
+def test_a_style_that_loads_something_goes(style: str) -> None:
+    assert page.clean(f'<p style="{style}" title="t">a</p>') == '<p title="t">a</p>'
+    assert page.clean('<p style="color: red">image (a) of url</p>') == '<p style="color: red">image (a) of url</p>'
+
+
 def test_papermills_notes_stay_out_of_the_page() -> None:
     """The page has its own banner; papermill's points to cell numbers that the page does not show."""
     note = nbformat.v4.new_markdown_cell(
@@ -45,6 +58,8 @@ def test_what_was_found_opens_the_page() -> None:
     cells = [nbformat.v4.new_markdown_cell("# Title\n\nThe question?"), shown(table, "finding"), shown(chart, "lead")]
     book = nbformat.v4.new_notebook(cells=[*cells, shown(table, "finding"), shown("<p>no title</p>", "finding")])
     assert page.findings(book) == ["It rose & rose.", "Nothing <else> moved."]
+    warned = shown(table.replace("<table>", '<p class="warning">Look</p><table>'), "finding")
+    assert page.findings(nbformat.v4.new_notebook(cells=[*cells, warned]))[0] == "Nothing <else> moved."
     body = page.notebook_body(book)
     lead = '<p class="lead">It rose &amp; rose.</p><ul class="findings"><li>Nothing &lt;else&gt; moved.</li></ul>'
     assert body.index("</h1>") < body.index(lead) < body.index("The question?")

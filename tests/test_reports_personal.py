@@ -28,6 +28,7 @@ from cxlib.data import demo
 from cxlib.data.ingest import ingest
 from cxlib.data.sought import sought
 from cxlib.errors import DisclosureError, StoreError
+from cxlib.reports.disclosure import personal
 from cxlib.reports.disclosure.personal import Known, mask, scan
 from cxlib.reports.disclosure.texts import opened
 from cxlib.reports.runner import run_pack
@@ -217,6 +218,31 @@ def test_folders_and_secrets_of_this_machine_are_known(tmp_path: Path) -> None:
         "c.html: 1 variable of the environment",
     ]
     assert not [sentence for sentence in found if "horse" in sentence]
+
+
+@pytest.mark.parametrize(
+    "line", ["{name}={value}", "'{name}': '{value}',", '"{name}": "{value}",', "{name}    {value}"]
+)
+def test_a_printed_environment_is_refused(line: str, tmp_path: Path) -> None:
+    """Names and values look harmless; only together do they tell what the machine is like."""
+    environment = {"EDITOR": "nano", "MACHTYPE": "x86_64-pc", "NODE_POOL": "blue lamps", "LONG": "word " * 30}
+    known = Known(environment=environment)
+    lines = [line.format(name=name, value=value) for name, value in environment.items()]
+    for name, several in (("a", lines), ("b", lines[:2]), ("c", [*environment, *environment.values()])):
+        (tmp_path / f"{name}.html").write_text(f"<pre>{escape(chr(10).join(several))}</pre>", encoding="utf-8")
+    (found,) = scan(tmp_path, known)
+    assert found.startswith("a.html: 4 variables of the environment (first in ")
+    assert "EDITOR, LONG, MACHTYPE); do not print the environment" in found
+
+
+def test_the_environment_of_this_process_is_known(monkeypatch: pytest.MonkeyPatch, root: Path, tmp_path: Path) -> None:
+    for name, value in {"NODE_POOL": "blue", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TINY": "abc"}.items():
+        monkeypatch.setenv(name, value)
+    held = personal.known(root, params.load(root), "0001").environment
+    assert held["NODE_POOL"] == "blue"
+    assert not {"LANG", "LC_ALL", "TINY"} & set(held)
+    (tmp_path / "a.html").write_text("<pre>environ({&#x27;A&#x27;: &#x27;b&#x27;})</pre>", encoding="utf-8")
+    assert scan(tmp_path)[0].startswith("a.html: 1 variable of the environment")
 
 
 def test_what_the_company_decided_may_be_published(tmp_path: Path) -> None:

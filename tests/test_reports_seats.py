@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,24 +14,32 @@ from cxlib.params.serving import Serving
 from cxlib.reports import seats as seats_of
 from cxlib.reports.seats import FullError, LeftError, Seat, Seats
 
-SERVING = Serving(kernels=3, kernels_per_viewer=2, idle_seconds=5)
+SERVING = Serving(kernels=3, kernels_per_viewer=2, idle_seconds=500)
 
 
 class Kernel:
     """A kernel as its manager sees it."""
 
     def __init__(self, *, alive: bool = True, quiet: float = 0.0) -> None:
-        self.alive, self.last_activity = alive, datetime.now(UTC) - timedelta(seconds=quiet)
+        self.alive, self._quiet = alive, quiet
+
+    @property
+    def last_activity(self) -> datetime:  # seen from now, however late the test runs
+        return datetime.now(UTC) - timedelta(seconds=self._quiet)
 
     async def is_alive(self) -> bool:
         return self.alive
 
 
 @pytest.fixture
-def found() -> Seats:
+def found() -> Iterator[Seats]:
     made = Seats()
     made._looking = SimpleNamespace()  # type: ignore[assignment]
-    return made
+    try:
+        yield made
+    finally:
+        made._kernels = {}
+        made.context.destroy(linger=0)  # its own, which it would close whenever it is collected
 
 
 def test_a_viewer_has_so_many_and_all_together_so_many(found: Seats) -> None:
@@ -56,10 +65,10 @@ def test_without_places_nobody_has_one(found: Seats) -> None:
     ("kernel", "seat", "connected", "over"),
     [
         (Kernel(), {}, 1, False),
-        (Kernel(), {"seen": -6.0}, 1, False),  # somebody looks
-        (Kernel(), {"seen": -6.0, "waited_for": True}, 0, False),  # its page is being made
-        (Kernel(), {"seen": -4.0}, 0, False),  # may come back
-        (Kernel(), {"seen": -6.0}, 0, True),
+        (Kernel(), {"seen": -600.0}, 1, False),  # somebody looks
+        (Kernel(), {"seen": -600.0, "waited_for": True}, 0, False),  # its page is being made
+        (Kernel(), {"seen": -100.0}, 0, False),  # may come back
+        (Kernel(), {"seen": -600.0}, 0, True),
         (Kernel(quiet=1000.0), {}, 1, True),  # looks, and asks for nothing
         (Kernel(), {"taken": -4000.0}, 1, True),  # busy for ever, say
         (Kernel(alive=False), {}, 1, True),
@@ -69,7 +78,7 @@ def test_without_places_nobody_has_one(found: Seats) -> None:
 def test_when_a_kernel_is_over(found: Seats, kernel: Any, seat: dict[str, Any], connected: int, over: bool) -> None:
     now = seats_of.time.monotonic()
     times = {name: now + value for name, value in seat.items() if name != "waited_for"}
-    one = Seat("ada", 5, kernel="k", waited_for=seat.get("waited_for", False), **times)
+    one = Seat("ada", 500, kernel="k", waited_for=seat.get("waited_for", False), **times)
     found._kernels = {"k": kernel} if kernel else {}
     found._kernel_connections = {"k": connected}
     assert asyncio.run(found._is_over(one)) is over
@@ -96,6 +105,20 @@ def test_a_page_that_is_left_while_its_kernel_starts_leaves_none(found: Seats, m
         asyncio.run(found.start_kernel(seat=seat, path="", env={}))
     assert ended == ["k"]
     assert found.seats == []
+
+
+def test_a_kernel_is_ended_once_however_many_ask(found: Seats, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+
+    async def ends(self: Seats, kernel_id: str, **_: Any) -> None:
+        ended.append(self._kernels.pop(kernel_id))
+
+    monkeypatch.setattr(Seats.__mro__[1], "shutdown_kernel", ends)
+    seat, found._kernels = found.take("ada", SERVING), {"k": Kernel()}
+    seat.kernel, seat.state = "k", "started"
+    for _ in range(2):
+        asyncio.run(found.end("k"))
+    assert (len(ended), found.seats) == (1, [])
 
 
 def test_a_kernel_that_does_not_start_frees_its_place(found: Seats, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def get(port: int, path: str, **headers: str) -> tuple[int, dict[str, str], str]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int, subprocess.Popen[bytes]]]:
     """A served toy workspace whose notebook prints a marker and the names of its environment."""
-    code = "import os, sys\nprint('computed', 6 * 7)\nprint(sorted(os.environ))"
+    code = "import os, sys\nprint('computed', 6 * 7)\nprint(*sorted(os.environ))"
     once = "import os\nassert not os.path.exists('run.json'), 'runs only once'"
     root = toy.with_snapshot(toy.workspace(tmp_path_factory.mktemp("served"), first=code, second=once))
     run_pack(toy.with_trial(root), "toy")

@@ -208,17 +208,20 @@ def test_a_worker_that_is_killed_costs_one_notebook_once_more(company: Company) 
 
 
 def test_results_whose_merging_was_cut_short_are_merged_again(tmp_path: Path) -> None:
-    """The worker died when the whole was written and some of its parts were gone."""
+    """The worker died when the whole was half written, when it was written, and when some of its parts were gone."""
     part = results.frame(metric="nps", period="2026-09", estimate=4.0, n=60, status="ok")
     other = results.frame(metric="csat", period="2026-09", estimate=2.0, n=50, status="ok")
     (tmp_path / "results").mkdir()
     build: Any = SimpleNamespace(folder=tmp_path, notebooks={"01_a": None, "02_b": None})
     part.to_parquet(tmp_path / "results" / "01_a.parquet")
     other.to_parquet(tmp_path / "results" / "02_b.parquet")
+    (tmp_path / "results.part").write_bytes(b"PAR1")
     first = assemble._merge(build)
-    (tmp_path / "results").mkdir()
-    other.to_parquet(tmp_path / "results" / "02_b.parquet")
     pd.testing.assert_frame_equal(assemble._merge(build), first)
+    (tmp_path / "results").rename(tmp_path / ".results")
+    (tmp_path / ".results" / "01_a.parquet").unlink()
+    pd.testing.assert_frame_equal(assemble._merge(build), first)
+    assemble._parts_go(build)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.parquet"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cxlib.reports import visits as visits_of
 from cxlib.reports.visits import Visits
 
 
@@ -36,6 +37,40 @@ def test_files_move_on_when_they_are_full_and_the_oldest_goes(tmp_path: Path) ->
         for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()
     ]
     assert numbers == list(range(numbers[0], 400))
+
+
+def test_refusals_of_one_kind_are_counted(tmp_path: Path) -> None:
+    now = [0.0]
+    visits = Visits(tmp_path / "log", print, clock=lambda: now[0])
+
+    def lines() -> list[dict[str, object]]:
+        return [json.loads(line) for line in visits.path.read_text(encoding="utf-8").splitlines()]
+
+    for number in range(1000):
+        now[0] = number / 10
+        visits.refused("GET", address="a", viewer="", status=401, path=f"/{number}")
+    assert [(one["path"], one.get("times")) for one in lines()] == [("/0", None), ("/599", 599), ("/600", None)]
+    visits.refused("GET", address="b", viewer="", status=401, path="/b")
+    visits.refused("GET", address="a", viewer="", status=429, path="/c")
+    assert [one["path"] for one in lines()[3:]] == ["/b", "/c"]
+    now[0] += 60
+    visits.tell()
+    assert [(one["path"], one["times"]) for one in lines()[5:]] == [("/999", 399)]
+    visits.refused("GET", address="a", viewer="", status=401, path="/d")
+    visits.refused("GET", address="a", viewer="", status=401, path="/e")
+    visits.tell(all_of_them=True)
+    visits.tell(all_of_them=True)
+    assert [(one["path"], one.get("times")) for one in lines()[6:]] == [("/d", None), ("/e", 1)]
+
+
+def test_kinds_of_refusals_that_are_too_many_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits_of, "_KINDS", 3)
+    visits = Visits(tmp_path / "log", print)
+    for number in range(50):
+        for _ in range(2):
+            visits.refused("GET", address=str(number), viewer="", status=401)
+    visits.tell(all_of_them=True)
+    assert len(visits.path.read_text(encoding="utf-8").splitlines()) == 100
 
 
 def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:

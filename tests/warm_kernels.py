@@ -26,8 +26,12 @@ class Talk:
 
     def __init__(self, name: str, cwd: Path, **options: Any) -> None:
         self.manager = KernelManager(kernel_name=name)
-        self.manager.start_kernel(cwd=str(cwd), stderr=subprocess.DEVNULL, extra_arguments=QUIET, **options)
-        self.connect()
+        try:
+            self.manager.start_kernel(cwd=str(cwd), stderr=subprocess.DEVNULL, extra_arguments=QUIET, **options)
+            self.connect()
+        except BaseException:
+            self.end()
+            raise
 
     def connect(self) -> None:
         self.client = self.manager.client()
@@ -56,11 +60,15 @@ class Talk:
         return found
 
     def close(self) -> None:
-        self.client.stop_channels()
+        self.end()
+        close_loop()
+
+    def end(self) -> None:
+        if hasattr(self, "client"):
+            self.client.stop_channels()
         if self.manager.has_kernel:
             self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
-        close_loop()
 
 
 def close_loop() -> None:
@@ -74,6 +82,7 @@ def own_code(folder: Path) -> Iterator[Path]:
     shutil.copytree(ROOT / "cxlib", folder / "cxlib")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "_PACKAGE", folder)
+        patch.setattr(kernels, "_current", None)  # that of earlier tests of this process has other code
         patch.setenv("PYTHONPATH", str(folder))
         patch.setenv("JUPYTER_PATH", str(kernels.FOLDER))
         patch.delenv(kernels.VARIABLE, raising=False)

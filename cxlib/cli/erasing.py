@@ -25,7 +25,7 @@ _SHOWN = 20  # places that are listed
     "listed",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
-    help="A file of ids, one a line.",
+    help="A file of ids, one a line; those that are nobody's are remembered, so that no export brings them.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 def erase(customers: tuple[str, ...], listed: Path | None, dry_run: bool) -> None:
@@ -47,7 +47,8 @@ def erase(customers: tuple[str, ...], listed: Path | None, dry_run: bool) -> Non
         done = take_out(
             root,
             found,
-            [*customers, *(_ids(listed) if listed else [])],
+            customers,
+            listed=_ids(listed) if listed else (),
             reports=mirrored(root, found.workspace),
             dry_run=dry_run,
             now=datetime.now(UTC),
@@ -75,6 +76,9 @@ def told(done: Erasure) -> Iterator[str]:
     would = "would be " if done.dry_run else ""
     also = f", with all their ids {done.ids:,}" if done.ids > done.people else ""
     yield f"{done.people:,} customer{'s' * (done.people > 1)}{also}{' (erased before)' if done.again else ''}"
+    if done.absent:
+        verb = "is" if done.absent == 1 else "are"
+        yield f"{done.absent:,} of them {verb} nobody's here, and {would}remembered: no export brings them"
     for table in dict.fromkeys((*done.rows, *done.older)):
         older = f", and {done.older[table]:,} that only older snapshots have" if table in done.older else ""
         yield f"{would}erased from {table}: {done.rows.get(table, 0):,} rows{older}"

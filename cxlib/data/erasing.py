@@ -45,6 +45,7 @@ class Erasure:
     snapshots: int  # that were rewritten
     refused: Mapping[str, int]  # batch -> refused rows
     again: bool = False  # they had been erased before
+    absent: int = 0  # listed ids that nothing here is of: remembered all the same
     dry_run: bool = False
     raw: tuple[str, ...] = ()  # files of exports that still hold them
     proof: Proof | None = None
@@ -149,6 +150,7 @@ def erase(
     params: Params,
     ids: Sequence[str],
     *,
+    listed: Sequence[str] = (),
     reports: Path | None = None,
     dry_run: bool = False,
     now: datetime | None = None,
@@ -164,6 +166,9 @@ def erase(
         Its parameters.
     ids
         Ids of customers; all other ids of the same people go with them.
+    listed
+        Further ids, as of a list of erasures that is repeated after a restore: those that are nobody's here are not
+        refused but remembered, so that no export brings them.
     reports
         The folder of published reports, which the proof looks through; nothing in it is changed.
     dry_run
@@ -176,13 +181,14 @@ def erase(
     Raises
     ------
     UsageError
-        Where an id is nobody's: nothing was changed.
+        Where one of `ids` is nobody's: nothing was changed.
     BusyError
         Where another process is writing to the store.
     StoreError
         Where the disk or the store fails: each table is as it was, or the same command finishes.
     """
-    given = list(dict.fromkeys(one.strip() for one in ids if one.strip()))
+    named = _trimmed(ids)
+    given = _trimmed([*named, *listed])
     if not given:
         raise UsageError("no customer is named", hint="Name one: cx erase CUSTOMER, or a file of ids: --from FILE.")
     root, now = Path(root).resolve(), now or datetime.now(UTC)
@@ -192,8 +198,9 @@ def erase(
         work = _Work(root, params, store, scratch, connection, Ledger.read(store), progress or (lambda _: None))
         work.look(given)
         before = erased.Erased(store).known(given)
-        _refuse_unknown(work, given, before)
-        found = _found(work, given, bool(before))
+        absent = _unknown(work, given, before)
+        _refuse_unknown(named, absent)
+        found = _found(work, given, bool(before)) | {"absent": len(absent)}
         if dry_run:
             return Erasure(**found, dry_run=True, raw=raw_files(connection, root, params, work.wanted))
         return _carry_out(work, found, reports, now)
@@ -260,14 +267,23 @@ def _found(work: _Work, given: Sequence[str], again: bool) -> dict[str, Any]:
     }
 
 
-def _refuse_unknown(work: _Work, given: Sequence[str], before: Iterable[str]) -> None:
-    """Raise for ids that are nobody's."""
-    if set(given) <= set(before) or work.journals:
-        return
-    unknown = [one for one in given if one not in before and not _is_known(work, one)]
+def _trimmed(ids: Iterable[str]) -> list[str]:
+    """Return each id once, without blanks around it."""
+    return list(dict.fromkeys(one.strip() for one in ids if one.strip()))
+
+
+def _unknown(work: _Work, given: Sequence[str], before: Iterable[str]) -> list[str]:
+    """Return ids that are nobody's; none of an erasing that was cut off, which has looked."""
+    held = set(before)
+    return [] if work.journals else [one for one in given if one not in held and not _is_known(work, one)]
+
+
+def _refuse_unknown(named: Sequence[str], absent: Iterable[str]) -> None:
+    """Raise for ids that are named one by one and are nobody's."""
+    unknown = [one for one in absent if one in named]
     if unknown:
         raise UsageError(
-            f"{len(unknown)} of {len(given)} ids are nobody's, the first: {unknown[0]!r};"
+            f"{len(unknown)} of {len(named)} ids are nobody's, the first: {unknown[0]!r};"
             " neither the store nor the quarantine holds it",
             hint="Nothing was changed. See that ids are written as in the table customers.",
         )

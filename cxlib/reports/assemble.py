@@ -89,11 +89,11 @@ def _parts_go(build: Build) -> None:
 
 
 def _people(build: Build, manifest: Mapping[str, Any]) -> list[str]:
-    """Look through all that was made, the index and the manifest too, for what tells who somebody is."""
-    from cxlib.reports.disclosure import personal
+    """Look through all that was made, the index and the manifest too, for what tells who somebody is, or may."""
+    from cxlib.reports.disclosure import outputs, personal
 
     known = personal.known(build.root, build.params, build.snapshot["id"])
-    return personal.scan(build.folder, known, {places.MANIFEST: manifest})
+    return [*outputs.scan(build.folder), *personal.scan(build.folder, known, {places.MANIFEST: manifest})]
 
 
 def _verdict(build: Build) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _verdict(build: Build) -> dict[str, Any]:
     others = [] if build.alone else places.others(places.folder_of(build.root, space.reports), build.name)
     beside = disclosure.Beside(
         {metric.id: metric for metric in counted}, build.params.touchpoints, [one.folder for one in others],
-        withheld.cells(build.withheld),
+        withheld.cells(build.withheld), build.params.segments,
     )  # fmt: skip
     return disclosure.check(build.folder, small, space.min_n, beside) | {"beside": places.named(others)}
 

@@ -19,6 +19,7 @@ from cxlib.reports.context import Context
 FIELDS = ("period", "metric", "segment", "compare")
 NONE, PREVIOUS, YEAR_AGO, TARGET, TIME = "none", "previous", "year_ago", "target", "over_time"
 _ORDER = (NONE, PREVIOUS, YEAR_AGO, TARGET, TIME)
+ANEW = "This report was made anew since this page was opened: reload the page."
 _LONGEST = 60  # letters of an unknown value that are told
 _KEYS = ["metric", "period", "segment", "level", "at", "comparison", "against"]
 
@@ -50,7 +51,12 @@ class Published:
     """One published period: its numbers and what they mean, read when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._opened = folder, _identity(folder)
+
+    @property
+    def anew(self) -> bool:
+        """Whether another report stands here now than when it was opened: a confined kernel cannot read that."""
+        return _identity(self.folder) != self._opened
 
     @cached_property
     def context(self) -> Context | None:
@@ -78,6 +84,7 @@ class Published:
         kept = found["metric"].isin(list(self.metrics)) & (found["at"] == "")
         kept &= found["comparison"].isin(["level", "difference"])
         kept &= found["segment"].isin(["all", *self.context.report.segments])
+        kept &= (found["segment"] == "all") == (found["level"] == "all")  # no total of a split: the whole stands
         kept &= (found["against"] == "") | (found["comparison"] == "difference")
         # of rows that several notebooks record, one that was judged
         found = found[kept].sort_values("p_adjusted", key=lambda column: column.isna(), kind="stable")
@@ -92,6 +99,7 @@ class Published:
             return results.empty()
         own = (found["period"] == self.folder.name) & (found["comparison"] == "level")
         own &= (found["at"] == "") & (found["against"] == "")
+        own &= (found["segment"] == "all") == (found["level"] == "all")
         return found[own].drop_duplicates(_KEYS, ignore_index=True)
 
     @cached_property
@@ -121,6 +129,15 @@ class Published:
             for name in self.metrics
             if name in found
         }
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from one that takes its place; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Choices:
@@ -216,7 +233,9 @@ def settled(of: Choices, asked: Chosen) -> tuple[Chosen, list[str]]:
     """
     told, own = [], next(iter(of.periods))
     chosen = Chosen(asked.period if of.of(asked.period) else own)
-    if chosen.period != asked.period:
+    if asked.period in of.periods and of.periods[asked.period].anew:
+        told.append(ANEW)
+    elif chosen.period != asked.period:
         told.append(_not_there("period", asked.period, of.title(own)))
     usual = {"metric": "", "segment": "all", "compare": PREVIOUS}
     for name in FIELDS[1:]:

@@ -212,6 +212,7 @@ class _Health(Ours):
     """Says that the server answers, to whoever watches over it."""
 
     open_to_all = True
+    counted = "health"
     told = False
 
     async def get(self) -> None:

@@ -4,7 +4,7 @@
 start with another one). A handler finds `self.site` (what is served, and its settings), `self.viewer` (who asks),
 `self.published(pack, period)` (the manifest, or 404 also for a report that is not for this viewer) and
 `self.standing()` (all that this viewer may see). A kernel belongs to a viewer: whoever starts one says so in
-`self.site.owners`, kernel id -> name of the viewer. `Ours.of_now()` is the handler of the request under way, for code
+`self.site.owners`, kernel id -> `Owner`. `Ours.of_now()` is the handler of the request under way, for code
 that Voila calls without it.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -44,6 +43,7 @@ _HEADERS = {
     "Cache-Control": "private, no-cache",  # asked again each time: a report may be made anew, a viewer may leave
 }
 _XSRF = "_xsrf"  # Tornado's cookie against forged forms; Voila's scripts know it by how its name ends
+_OFTEN = (401, 405, 429)  # refusals that cost a viewer nothing to bring about: so many are one line
 _A_YEAR = "max-age=31536000"
 _FORM = """<h1>Sign in</h1>{told}
 <form class="sign-in" method="post" action="/login">{xsrf}<input type="hidden" name="next" value="{there}">
@@ -55,6 +55,15 @@ _FORM = """<h1>Sign in</h1>{told}
 
 def _unknown(_: str) -> None:
     """Know of no pack who its readers are."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a kernel is, by the name of the viewer, and of which report."""
+
+    viewer: str
+    pack: str
+    period: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Site:
     exposed: bool = False  # reached from other machines
     base: str = "/"  # the path under which all addresses lie
     shelf: Shelf = field(default_factory=Shelf)
-    owners: MutableMapping[str, str] = field(default_factory=dict)
+    owners: MutableMapping[str, Owner] = field(default_factory=dict)
     answering: set[object] = field(default_factory=set)  # requests under way
     connected: MutableMapping[object, str] = field(default_factory=dict)  # websocket -> name of its viewer
 
@@ -83,6 +92,11 @@ class Site:
     def sees(self, viewer: Viewer, pack: str, manifest: dict[str, Any]) -> bool:
         """Say whether a viewer may see a report of a pack."""
         return may_see(viewer, manifest, self.readers(pack))
+
+    def explores(self, viewer: Viewer, owner: Owner) -> bool:
+        """Say whether a viewer owns a kernel and may still see the report that it explores."""
+        found = self.shelf.manifest(self.reports / owner.pack / owner.period)
+        return found is not None and owner.viewer == viewer.name and self.sees(viewer, owner.pack, found)
 
     def answers_to(self, host: str) -> bool:
         """Say whether a name in a Host header is ours; another site's name may point at this machine."""
@@ -97,9 +111,9 @@ class Ours(JupyterHandler):
 
     open_to_all: ClassVar[bool] = False  # also to those who have not said who they are
     cost: ClassVar[float] = 1.0  # of what a viewer may ask for in a minute
+    counted: ClassVar[str] = ""  # an allowance of its own, by address: nobody else's requests use it up
     told: ClassVar[bool] = True  # in the audit log also where nothing was refused
     viewer: Viewer
-    _began = 0.0
     _why = ""
     _wait = 0
     address = ""
@@ -160,17 +174,15 @@ class Ours(JupyterHandler):
 
     async def prepare(self, **more: Any) -> Any:
         """Let the request in, or answer it."""
-        self._began = time.monotonic()
         self.current_user = None  # until the door has said who it is
         self.site.answering.add(self)
-        self.address = self.site.proxies.client(
-            self.request.remote_ip or "", self.request.headers.get("X-Forwarded-For", "")
-        )
+        self.address = self.client()
         if not self.check_host():
             raise self.refusal(403, "names a host that is not ours")
         self._check_site()
         found = self._enter()
-        who = f"viewer {found.name}" if found else f"address {self.address}"
+        by_address = f"{self.counted} address {self.address}"
+        who = by_address if found is None or self.counted else f"viewer {found.name}"
         waiting = self.settings["cx_allowance"].wait(who, self.cost)
         if waiting:
             raise self.too_often(waiting, "asked too often")
@@ -179,6 +191,10 @@ class Ours(JupyterHandler):
         if found is not None:
             self.viewer = found
         return await super().prepare(**more)
+
+    def client(self) -> str:
+        """Return the address of who asks, by the word of a believed proxy."""
+        return self.site.proxies.client(self.request.remote_ip or "", self.request.headers.get("X-Forwarded-For", ""))
 
     def _check_site(self) -> None:
         """Refuse what another site makes a browser ask for, other than a link that somebody follows to here."""
@@ -272,7 +288,7 @@ class Ours(JupyterHandler):
         """Write the answered request into the audit log."""
         super().on_finish()
         self.site.answering.discard(self)
-        self.note(self.request.method or "")
+        self.note((self.request.method or "")[:20])
 
     def note(self, what: str, **more: str | int | float) -> None:
         """Write a line of the audit log about this request; its path only: a query may hold secrets."""
@@ -282,10 +298,12 @@ class Ours(JupyterHandler):
         known = {
             "viewer": getattr(self, "viewer", Viewer("")).name, "address": self.address, "path": self.request.path,
             "status": status, "bytes": int(self._headers.get("Content-Length", 0)),
-            "ms": round((time.monotonic() - self._began) * 1000),
+            "ms": round(self.request.request_time() * 1000),
         }  # fmt: skip
         reason = {"reason": self._why} if self._why else {}
-        self.site.visits.note(what, **{**known, **reason, **more})
+        often = status in _OFTEN or (400 <= status < 500 and not known["viewer"])
+        write = self.site.visits.refused if often else self.site.visits.note
+        write(what, **{**known, **reason, **more})
 
 
 class Nothing(Ours):

@@ -16,7 +16,7 @@ from voila.tornado.handler import TornadoVoilaHandler
 
 from cxlib.reports import kernels, landlock, page
 from cxlib.reports.execute import kernel_name
-from cxlib.reports.handlers_base import Ours
+from cxlib.reports.handlers_base import Ours, Owner
 from cxlib.reports.inside import opened
 from cxlib.reports.seats import FullError, LeftError, Seat, Seats, Visit
 
@@ -40,6 +40,7 @@ class Explore(Ours, TornadoVoilaHandler):
     """The app of a published notebook."""
 
     _seat: Seat | None = None
+    _owner: Owner
     _panel = ""
 
     async def get(self, pack: str, period: str, name: str) -> None:
@@ -51,6 +52,7 @@ class Explore(Ours, TornadoVoilaHandler):
             opened(self.site.reports, pack, period, f"{name}.ipynb" if name in found["notebooks"] else "").close()
         except FileNotFoundError:
             raise self.refusal(404, "no page of the report") from None
+        self._owner = Owner(self.viewer.name, pack, period)
         base = f"/reports/{pack}/{period}/{name}.html"
         seats: Seats = self.settings["kernel_manager"]
         try:
@@ -96,7 +98,7 @@ class Explore(Ours, TornadoVoilaHandler):
     def kernel_manager(self) -> Any:
         """The kernel manager as Voila asks for it."""
         seats = self.settings["kernel_manager"]
-        return seats if self._seat is None else Visit(seats, self._seat, self.site.owners)
+        return seats if self._seat is None else Visit(seats, self._seat, self.site.owners, self._owner)
 
     def with_panel(self, notebook: Any) -> Any:
         """Put the panel behind the first prose of a notebook that Voila has read."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.services.kernels.connection.base import deserialize_binary_message, deserialize_msg_from_ws_v1
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import HTTPError
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from cxlib.reports.handlers_base import Ours
+from cxlib.reports.seats import Seats
 from cxlib.reports.throttle import Allowance
 
 KERNEL = r"(?P<kernel_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -32,6 +35,8 @@ LONGEST = 65_536  # bytes of one message from a browser
 _UNSENT = 32_000_000  # bytes that may wait for a page to take them in
 _A_MINUTE = 600  # messages of one connection
 _POLICY_VIOLATED = 1008
+_MOMENT, _WATCHES = 1.0, 5.0  # seconds between two looks at who may see a report: of busy pages, and of silent ones
+_WITHDRAWN = "not for this viewer any more"
 
 
 class OfKernel(Ours):
@@ -39,8 +44,11 @@ class OfKernel(Ours):
 
     def own(self, kernel_id: str) -> str:
         """Return the id of a kernel that this viewer started; 404 for any other."""
-        if self.site.owners.get(kernel_id) != self.viewer.name or kernel_id not in self.kernel_manager:
+        owner = self.site.owners.get(kernel_id)
+        if owner is None or owner.viewer != self.viewer.name or kernel_id not in self.kernel_manager:
             raise self.refusal(404, "not a kernel of this viewer")
+        if not self.site.explores(self.viewer, owner):
+            raise self.refusal(404, _WITHDRAWN)
         return kernel_id
 
 
@@ -118,6 +126,8 @@ class Channel(OfKernel, VoilaKernelWebsocketHandler):
     async def prepare(self, **more: Any) -> Any:
         """Let in a page of this server and the viewer's own kernel, nobody else."""
         self._allowance, self._unsent = Allowance(_A_MINUTE), 0
+        self._sees, self._look_at = True, 0.0
+        self._watching = PeriodicCallback(self._watch, 1000 * _WATCHES)
         return await super().prepare(**more)
 
     async def get(self, kernel_id: str) -> None:
@@ -142,6 +152,7 @@ class Channel(OfKernel, VoilaKernelWebsocketHandler):
         self.site.connected[self] = self.viewer.name
         self.site.answering.discard(self)
         self.note("connected")
+        self._watching.start()
         await super().open(kernel_id=kernel_id)
 
     def on_message(self, ws_message: str | bytes) -> None:
@@ -149,26 +160,43 @@ class Channel(OfKernel, VoilaKernelWebsocketHandler):
         if self.ws_connection is None:  # it has ended, and this was on its way
             return
         try:
-            if not self._is_in():
-                raise RefusedError("signed out")
+            if why := self._ended():
+                raise RefusedError(why)
             if len(ws_message) > LONGEST:
                 raise RefusedError("too long")
             if self._allowance.wait(""):
                 raise RefusedError("too many messages")
             checked(ws_message, packed=bool(self.selected_subprotocol))
         except RefusedError as refused:
-            self.note("message refused", reason=str(refused))
-            self.close(_POLICY_VIOLATED, "not allowed")
+            self._cut("message refused", str(refused))
             return
         super().on_message(ws_message)
 
-    def _is_in(self) -> bool:
-        """Say whether the door still lets in who opened the connection."""
+    def _ended(self) -> str:
+        """Say why who opened the connection has it no more: signed out, or the report was withdrawn; '' if neither."""
         try:
             found = self._enter()
         except HTTPError:
-            return False
-        return found is not None and found.name == self.viewer.name
+            found = None
+        if found is None or found.name != self.viewer.name:
+            return "signed out"
+        owner, now = self.site.owners.get(self.kernel_id), time.monotonic()
+        if owner is not None and now >= self._look_at:
+            self._look_at, self._sees = now + _MOMENT, self.site.explores(found, owner)
+        return "" if self._sees else _WITHDRAWN
+
+    def _watch(self) -> None:
+        """End the connection of a page that says nothing, too."""
+        if self.ws_connection is not None and (why := self._ended()):
+            self._cut("connection ended", why)
+
+    def _cut(self, what: str, why: str) -> None:
+        """End the connection, and the kernel with it where its report was withdrawn."""
+        self.note(what, reason=why)
+        if why == _WITHDRAWN:
+            seats: Seats = self.settings["kernel_manager"]
+            IOLoop.current().spawn_callback(seats.end, self.kernel_id)
+        self.close(_POLICY_VIOLATED, "not allowed")
 
     def write_message(self, message: Any, binary: bool = False) -> Any:
         """Pass a message on to the page, if it is one that a page needs; a page that takes in nothing is left."""
@@ -193,6 +221,7 @@ class Channel(OfKernel, VoilaKernelWebsocketHandler):
     def on_close(self) -> None:
         """Disconnect from the kernel."""
         self.site.connected.pop(self, None)
+        self._watching.stop()
         if getattr(self, "connection", None) is not None:
             super().on_close()
 

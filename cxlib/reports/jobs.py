@@ -214,8 +214,8 @@ def _failure(build: Build, manifest: Mapping[str, Any], folder: Path) -> Excepti
         lines = [f"  {name}: {error}" for name, error in errors.items()]
         head = f"{len(errors)} of {len(build.notebooks)} notebooks of {build.report.id} {build.about} failed:"
         return RunError("\n".join([head, *lines]), hint=hint)
-    found = "; ".join(manifest["disclosure"]["found"])
-    return DisclosureError(f"{build.report.id} {build.about} is not published: {found}", hint=hint)
+    found = "".join(f"\n  {line}" for line in manifest["disclosure"]["found"])
+    return DisclosureError(f"{build.report.id} {build.about} is not published:{found}", hint=hint)
 
 
 _UnderWay = dict[Future[Any], tuple[Job, str]]

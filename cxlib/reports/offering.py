@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+import pandas as pd
+
+from cxlib import results
+from cxlib.errors import UsageError
 from cxlib.periods import Period
 from cxlib.reports import downloads
 from cxlib.reports.build import moment
 from cxlib.reports.context import Context
+from cxlib.reports.disclosure import small
 from cxlib.reports.downloads import FIGURES, TABLES, Source
 from cxlib.reports.inputs import Frozen
 from cxlib.show.formats import Format
-from cxlib.show.markup import Html
+from cxlib.show.markup import FIGURE, Html
 
 # From /explore/PACK/PERIOD/NAME, and from the notebook's own folder, to the published report, whatever stands before.
 _PUBLISHED = "../../../reports/{pack}/{period}/"
@@ -33,7 +38,9 @@ class Offers:
     _taken: dict[str, bytes] = field(default_factory=dict)
 
     def table(self, html: str, name: str = "") -> str:
-        """Return the HTML of a table with its links; any other HTML as it is."""
+        """Return the HTML of a table with its links; any other HTML as it is, but none while recording."""
+        if self.frozen.recording:
+            self._publishable(html)
         folder = self.frozen.run_folder
         if not isinstance(html, Html) or html.grid is None or folder is None:
             return html
@@ -48,6 +55,23 @@ class Offers:
         if stem:
             return downloads.inside(html, _links(f"{self._beside(folder)}{TABLES}/{stem}", html.heading))
         return carried(html, self.context, name)
+
+    def _publishable(self, html: str) -> None:
+        """Refuse a table that does not carry its rows, and one with rows of too few customers."""
+        if not isinstance(html, Html) or (html.grid is None and not html.startswith(f'<figure class="{FIGURE}">')):
+            raise UsageError(
+                "run.table got HTML that does not carry its rows, so nobody can tell how many people it is about",
+                hint="Make the table with cx.tables from a result frame; words and notes go into Markdown cells.",
+            )
+        known, space = self.context.described, self.context.workspace
+        min_n = {name: self.context.least(metric) for name, metric in known.items()}
+        few = small.told(small.small(results.conform(pd.DataFrame(html.rows)), min_n, space.min_n)) if html.rows else []
+        if few:
+            told = "\n  ".join(few)
+            raise UsageError(
+                f"the table '{html.heading}' shows too few people:\n  {told}",
+                hint="Make its numbers with run.measure, which hides such cells, or pool their levels.",
+            )
 
     def figure(self, html: str, name: str, title: str, picture: bytes | None = None) -> str:
         """Return the HTML of a figure with its links; `picture` is its PNG, for a figure that has no file."""

@@ -29,11 +29,14 @@ _ATTRIBUTES = {
 _MORE_TAGS = {"style", "figure", "figcaption", "caption", "section", "details", "summary"}
 
 
+# Functions of CSS that name an address, and what a letter of their names can be hidden in.
+_LOADS = re.compile(r"\\|(?:url|src|image|image-set|cross-fade)\s*\(", re.IGNORECASE)
 _converting = threading.Lock()  # nbconvert's exporter serves one notebook at a time
 BODY = re.compile(r"<body\b[^>]*>")
 _SKIP = '<a class="skip" href="#content">Skip to content</a>'
 _SERVED = "<!-- served -->"  # where a server puts its links; nothing in a page opened as a file
 LEAD, FINDING, METHOD = "lead", "finding", "method"  # tags of a notebook's cells that its page knows
+_WARNS = 'class="warning"'
 _FOLDED = "How to read this"
 _FINDINGS = (re.compile(r'data-finding="([^"]+)"'), re.compile(r"<figcaption>(?!<)(.+?)</figcaption>", re.DOTALL))
 
@@ -185,7 +188,13 @@ def clean(html: str) -> str:
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto", "data"},
         link_rel=None,
+        attribute_filter=_harmless,
     )
+
+
+def _harmless(_: str, name: str, value: str) -> str | None:
+    """Return the value of an attribute; none of a style that may load something, by whatever spelling."""
+    return None if name == "style" and _LOADS.search(value) else value
 
 
 @cache
@@ -244,15 +253,21 @@ def _folding(cell: Any) -> Any:
 def findings(notebook: Any) -> list[str]:
     """Return what a page says first, as plain text: what its cell tagged `lead` found, then those tagged `finding`.
 
-    The finding of a cell is the title of the first chart or table that it shows.
+    Before both stands what warns: a reader has to know it before any number. The finding of a cell is the title of the
+    first chart or table that it shows.
     """
-    tagged = [(tag, c) for tag in (LEAD, FINDING) for c in notebook["cells"] if tag in c["metadata"].get("tags", ())]
-    return list(dict.fromkeys(filter(None, (_found(cell) for _, cell in tagged))))
+    tagged = [c for tag in (LEAD, FINDING) for c in notebook["cells"] if tag in c["metadata"].get("tags", ())]
+    tagged.sort(key=lambda cell: not any(_WARNS in html for html in _html_of(cell)))
+    return list(dict.fromkeys(filter(None, (_found(cell) for cell in tagged))))
+
+
+def _html_of(cell: Any) -> list[str]:
+    """Return what a cell shows."""
+    return ["".join(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", ())]
 
 
 def _found(cell: Any) -> str:
-    shown = ("".join(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", ()))
-    titles = (outline.plain(found[1]) for html in shown for kind in _FINDINGS if (found := kind.search(html)))
+    titles = (outline.plain(found[1]) for html in _html_of(cell) for kind in _FINDINGS if (found := kind.search(html)))
     title = next(titles, "")
     return title if not title or title.endswith((".", "?", "!")) else f"{title}."
 

@@ -126,14 +126,14 @@ def _held(path: Path, busy: str, patience: float = 0) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + patience
     with path.open("a+") as handle:
-        while not _locked(handle.fileno()):
+        while not locked(handle.fileno()):
             if time.monotonic() >= until:
                 raise BusyError(busy, hint="Wait for it to end, then try again.")
             time.sleep(_PAUSE)
         yield
 
 
-def _locked(handle: int) -> bool:
+def locked(handle: int) -> bool:
     """Lock a file without waiting, on Windows its first byte; say whether that worked."""
     try:
         if sys.platform == "win32":

@@ -260,12 +260,28 @@ class Run(Questions, Customers, Trials):
 
     @property
     def tables(self) -> Mapping[str, ir.Table]:
-        """The contract's tables of the pinned snapshot as lazy Ibis tables, for exploring; a published run has none."""
+        """The contract's tables of the pinned snapshot as lazy Ibis tables, for exploring.
+
+        Raises
+        ------
+        UsageError
+            While a run is recorded: rows of customers are never published.
+        """
+        self._exploring("run.tables")
         return self._inputs.store().tables
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
-        """Compute an Ibis expression over `tables` and return it as a pandas frame."""
+        """Compute an Ibis expression over `tables` and return it as a pandas frame, for exploring alone."""
+        self._exploring("run.frame")
         return self._inputs.store().run(expression)
+
+    def _exploring(self, asked: str) -> None:
+        """Refuse rows of customers to what is to be published."""
+        if self._inputs.frozen.recording:
+            raise UsageError(
+                f"{asked} gives rows of customers, which no report may hold",
+                hint="Define a metric in params/metrics/ and ask run.measure; run.tables is for notebooks in cx lab.",
+            )
 
     def freshness(self) -> pd.DataFrame:
         """Return one row per table: `table`, `rows`, `newest` (UTC), `warning`."""
@@ -301,10 +317,15 @@ class Run(Questions, Customers, Trials):
         boxes.display(self._offers.figure(html, name, title, picture), charts.alt_text(fig))
 
     def table(self, html: str, name: str = "") -> None:
-        """Show a table that `cxlib.tables` made, or any other HTML text.
+        """Show a table that `cxlib.tables` made; while exploring any other HTML text, too.
 
         While recording the table is written to `tables/` (CSV and Excel), linked beneath. The files are named by the
         notebook and `name`, which stays the same from month to month; without one by the table's title.
+
+        Raises
+        ------
+        UsageError
+            While recording, for HTML that `cxlib.tables` did not make, and for rows of too few customers.
         """
         boxes.display(self._offers.table(html, name), "a table")
 

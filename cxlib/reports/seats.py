@@ -68,6 +68,8 @@ class Seat:
         The kernel's id; '' before there is one.
     waited_for
         Whether its page is being made: somebody waits, though not yet connected.
+    within
+        Folder in which its kernel gets one of its own; None: that of the system for what is temporary.
     """
 
     viewer: str
@@ -75,6 +77,7 @@ class Seat:
     read: Sequence[Path] = ()
     kernel: str = ""
     waited_for: bool = True
+    within: str | None = None
     folder: str = ""
     freed: Callable[[], object] = bool  # called when the seat is free again
     state: str = "taken"  # then "starting", "started", or "left" by a viewer while it was starting
@@ -93,7 +96,7 @@ class Confined(ServerKernelManager):
         """Start the kernel."""
         self.autorestart = False  # a page whose kernel died is opened again, not left with an empty one
         self.kernel_name = kernel_name()
-        seat.folder = tempfile.mkdtemp(prefix="cx-explore-")
+        seat.folder = tempfile.mkdtemp(prefix="k", dir=seat.within)  # short, as names of sockets have to be
         talked = talk(seat.folder)
         for name, value in talked.items():
             setattr(self, name, value)
@@ -113,6 +116,7 @@ class Seats(AsyncMappingKernelManager):
         self.buffer_offline_messages = False
         self.allow_tracebacks = False
         self.seats: list[Seat] = []
+        self.within: str | None = None
         self._looking: PeriodicCallback | None = None
 
     def take(self, viewer: str, serving: Serving) -> Seat:
@@ -130,7 +134,7 @@ class Seats(AsyncMappingKernelManager):
         if self._looking is None:
             self._looking = PeriodicCallback(self.look, 1000 * _LOOKS)
             self._looking.start()
-        seat = Seat(viewer, serving.idle_seconds)
+        seat = Seat(viewer, serving.idle_seconds, within=self.within)
         self.seats.append(seat)
         return seat
 
@@ -187,6 +191,11 @@ class Seats(AsyncMappingKernelManager):
                 await self.shutdown_kernel(seat.kernel)
         self._free(seat)
 
+    async def end(self, kernel_id: str) -> None:
+        """End a kernel and free its seat, if it has not ended yet."""
+        for seat in [seat for seat in self.seats if seat.kernel == kernel_id]:
+            await self.leave(seat)
+
     def _free(self, seat: Seat) -> None:
         if seat in self.seats:
             self.seats.remove(seat)
@@ -214,8 +223,8 @@ class Visit:
 
     notebook_data: Mapping[str, Any] = {}  # of Voila's preheated kernels
 
-    def __init__(self, seats: Seats, seat: Seat, owners: Any) -> None:
-        self._seats, self._seat, self._owners = seats, seat, owners
+    def __init__(self, seats: Seats, seat: Seat, owners: Any, owner: Any) -> None:
+        self._seats, self._seat, self._owners, self._owner = seats, seat, owners, owner
 
     def get_pool_size(self, _: str) -> int:
         """Return how many preheated kernels there are."""
@@ -224,7 +233,7 @@ class Visit:
     async def start_kernel(self, *, path: str, env: Mapping[str, str], **_: Any) -> str:
         """Start the kernel of this visit."""
         started = await self._seats.start_kernel(seat=self._seat, path=path, env=env)
-        self._owners[started] = self._seat.viewer
+        self._owners[started] = self._owner
         self._seat.freed = lambda: self._owners.pop(started, None)
         return started
 

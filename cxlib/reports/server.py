@@ -11,16 +11,18 @@ from collections import Counter
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
 from tornado.web import Application, RequestHandler, stream_request_body
 from voila.app import Voila
 
+from cxlib.reports import temporary
 from cxlib.reports.handlers import routes
 from cxlib.reports.handlers_base import Doorman, Nothing, Ours, Site
 from cxlib.reports.handlers_explore import furnish
 from cxlib.reports.handlers_kernels import ALLOWED, LONGEST
 from cxlib.reports.throttle import Allowance
+from cxlib.reports.visits import MOMENT
 
 _BODY = 65_536  # bytes: the longest that anybody may send is a token
 _HEAD = 16_384
@@ -35,7 +37,7 @@ class _TooLarge(Ours):
     """Answers before a body is read."""
 
     async def prepare(self, **_: Any) -> None:
-        self.address = self.request.remote_ip or ""
+        self.address = self.client()
         self.set_header("Connection", "close")
         status = 414 if len(self.request.uri or "") > _ADDRESS else 413
         self._why = "too large"
@@ -45,13 +47,31 @@ class _TooLarge(Ours):
         """Drop what comes."""
 
 
+class _NoMethod(Ours):
+    """Refuses a method that no handler knows, to whom the door lets in."""
+
+    def initialize(self) -> None:
+        """Know the method, so that Tornado lets `prepare` answer."""
+        self.SUPPORTED_METHODS = (*RequestHandler.SUPPORTED_METHODS, self.request.method)
+
+    async def prepare(self, **more: Any) -> None:
+        """Refuse it; nothing else is ever called."""
+        await super().prepare(**more)
+        raise self.refusal(405, "no method of ours")
+
+    def check_xsrf_cookie(self) -> None:
+        """Ask for none: nothing is done."""
+
+
 class _Routed(Application):
-    """Routes requests, but for those that are too large, which are answered at once."""
+    """Routes requests, but for those that are too large or of no known method."""
 
     def find_handler(self, request: Any, **more: Any) -> Any:
         length = request.headers.get("Content-Length", "0")
         if len(request.uri or "") > _ADDRESS or (length.isascii() and length.isdigit() and int(length) > _BODY):
             return self.get_handler_delegate(request, _TooLarge)
+        if request.method not in RequestHandler.SUPPORTED_METHODS:
+            return self.get_handler_delegate(request, _NoMethod)
         return super().find_handler(request, **more)
 
 
@@ -118,10 +138,12 @@ class Server(Voila):
     def start(self) -> None:
         """Serve until told to stop."""
         logging.getLogger("tornado.general").setLevel(logging.ERROR)  # what clients do wrong is in the audit log
-        self.connection_dir = tempfile.mkdtemp(prefix="voila_", dir=self.connection_dir_root)
-        self.app = _Routed(**self.init_settings())
-        self.app.add_handlers(".*$", self.init_handlers())
-        self.listen()
+        with temporary.folder() as made:
+            self.connection_dir = tempfile.mkdtemp(prefix="voila_", dir=made)
+            self.app = _Routed(**self.init_settings())
+            self.app.add_handlers(".*$", self.init_handlers())
+            self.kernel_manager.within = str(made)
+            self.listen()
 
     def listen(self) -> None:
         """Listen, serve, and stop without breaking off an answer."""
@@ -135,11 +157,15 @@ class Server(Voila):
         self.ioloop = IOLoop.current()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.ioloop.add_callback_from_signal(self._stopping))
+        telling = PeriodicCallback(self.site.visits.tell, 1000 * MOMENT)
+        telling.start()
         try:
             self.ioloop.start()
         except KeyboardInterrupt:
             pass
         finally:
+            telling.stop()
+            self.site.visits.tell(all_of_them=True)
             self.stop()
 
     async def _stopping(self) -> None:

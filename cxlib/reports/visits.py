@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 _LONGEST = 300  # characters of one value: an address may be as long as its asker likes
+MOMENT = 60.0  # seconds of which refusals of one kind are counted
+_KINDS = 10_000
 _BYTES, _KEPT = 10_000_000, 9
+
+
+@dataclass
+class _Refused:
+    """A kind of refusal: since when it is counted, the last one, and how many after the first."""
+
+    began: float
+    what: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
+    times: int = 0
 
 
 class Visits:
@@ -23,10 +39,15 @@ class Visits:
         Told where the log cannot be written.
     most
         Bytes of one file.
+    clock
+        Seconds that only grow.
     """
 
-    def __init__(self, path: Path, say: Callable[[str], object], most: int = _BYTES) -> None:
-        self.path, self._say, self._most = path, say, most
+    def __init__(
+        self, path: Path, say: Callable[[str], object], most: int = _BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.path, self._say, self._most, self._clock = path, say, most, clock
+        self._refused: OrderedDict[tuple[object, ...], _Refused] = OrderedDict()
         self._failing = False
 
     def note(self, what: str, **more: str | int | float) -> None:
@@ -41,6 +62,32 @@ class Visits:
             if not self._failing:
                 self._say(f"warning: the audit log {self.path.name} cannot be written: {error.strerror or error}")
             self._failing = True
+
+    def refused(self, what: str, **more: str | int | float) -> None:
+        """Add a line of a refusal; more of its kind within a minute are one line with the last and how many `times`.
+
+        Of one kind are those of one address and viewer with one status and reason: nobody can flood the log.
+        """
+        self.tell()
+        kind = tuple(more.get(name) for name in ("address", "viewer", "status", "reason"))
+        if kind in self._refused:
+            known = self._refused[kind]
+            known.what, known.more, known.times = what, more, known.times + 1
+            return
+        self.note(what, **more)
+        self._refused[kind] = _Refused(self._clock())
+        if len(self._refused) > _KINDS:
+            self._count(self._refused.popitem(last=False)[1])
+
+    def tell(self, *, all_of_them: bool = False) -> None:
+        """Add the lines of refusals that were counted for a minute, or until now."""
+        now = self._clock()
+        while self._refused and (all_of_them or now - next(iter(self._refused.values())).began >= MOMENT):
+            self._count(self._refused.popitem(last=False)[1])
+
+    def _count(self, found: _Refused) -> None:
+        if found.times:
+            self.note(found.what, **found.more, times=found.times)
 
     def _write(self, line: bytes) -> None:
         """Append a line, after the files have moved on where this one is full."""

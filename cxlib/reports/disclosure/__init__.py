@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from cxlib import contract, results
-from cxlib.params.models import Metric, Touchpoint
+from cxlib.params.models import Metric, Segment, Touchpoint
+from cxlib.reports.disclosure import small
 from cxlib.reports.disclosure.masking import hidden, mask, upright
 from cxlib.reports.withheld import Cell
 
@@ -30,6 +31,9 @@ REMEDY = (
     "pool levels in params/segments/<id>.yml, leave the segment or the page out of the pack, or ask for a longer period"
 )
 
+HELPS = "what helps"  # how a remedy begins
+RECORDED = "make the numbers with run.measure, which hides cells as small as these, or pool their levels"
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -43,12 +47,15 @@ class Beside:
         Of the reports that stand, its own predecessor left out.
     withheld
         Cells that the run hides in any case.
+    segments
+        The definitions of what numbers are cut by.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     touchpoints: Mapping[str, Touchpoint] = field(default_factory=dict)
     folders: Sequence[Path] = ()
     withheld: Collection[Cell] = ()
+    segments: Mapping[str, Segment] = field(default_factory=dict)
 
 
 def check(
@@ -107,12 +114,14 @@ class _Look:
 
     @cached_property
     def faults(self) -> list[str]:
-        """What no file may hold."""
-        return [
-            f"{name}: {reason}"
-            for name, found in self.frames.items()
-            for reason in _faults(found, self.min_n, self.otherwise, recorded=name.startswith(PARTS))
-        ]
+        """What no file may hold; of what is recorded the notebook's own file is named, and not what they make."""
+        found: dict[str, list[str]] = {}
+        for name, frame in self.frames.items():
+            for reason in _faults(frame, self.min_n, self.otherwise, recorded=name.startswith(PARTS)):
+                found.setdefault(reason, []).append(name)
+        own = {reason: [name for name in names if name != RESULTS] or names for reason, names in found.items()}
+        told = [f"{', '.join(names)}: {reason}" for reason, names in own.items() if not reason.startswith(HELPS)]
+        return [*told, *(reason for reason in own if reason.startswith(HELPS))]
 
     @cached_property
     def sums(self) -> list[tuple[str, str, pd.DataFrame]]:
@@ -156,20 +165,69 @@ class _Look:
 
     @cached_property
     def leaks(self) -> list[str]:
-        """What can be worked out of what is hidden; nothing is looked at where nothing is."""
-        if self.faults or not self.hidden:
+        """What can be worked out of what is hidden, and which populations that are shown differ by too few."""
+        if self.faults:
             return []
         from cxlib.reports.disclosure import audit, families
+
+        hidden, around = self._told()
+        only = hidden | around
+        if not only:
+            return []
+        frames = [(name, found) for name, found in self.frames.items() if families.of_results(found)]
+        own = families.Page([one for one in self.sums if _metric(one[2]) in only], frames, standing=False)
+        look = self._beside(own, hidden, self._counted(around - hidden), self._seen())
+        if look.leaks():  # which of them reports that stand tell anyhow, takes all of these
+            look = self._beside(own, hidden, self._counted(around - hidden), set())
+        return [*self._elsewhere(audit.shown_elsewhere(look.published)), *self._worked_out(look), *self._alone()]
+
+    def _beside(self, own: Any, only: set[str], counted: dict[str, str], seen: set[tuple[str, str]]) -> Any:
+        """Return the attack on the run's own page beside what reports that stand tell of some metrics."""
+        from cxlib.reports.disclosure import audit, families
+
+        pages = [own, *(families.standing(folder, only, counted, seen) for folder in self.beside.folders)]
+        told = families.gathered(pages, self.beside.metrics, self.beside.touchpoints, self.beside.segments)
+        return audit.Audit(told, self.min_n)
+
+    def _told(self) -> tuple[set[str], set[str]]:
+        """Return the metrics that tell of hidden cells, and those of populations within or around those of the run."""
+        from cxlib.reports.disclosure import families, nested
 
         metrics = self.beside.metrics
         rows = {families.population(metrics.get(cell.metric), cell.metric) for cell in self.hidden}
         only = {name for name in metrics if families.population(metrics[name], name) in rows}
-        only |= {cell.metric for cell in self.hidden}
-        frames = [(name, found) for name, found in self.frames.items() if families.of_results(found)]
-        pages = [families.Page([one for one in self.sums if _metric(one[2]) in only], frames, standing=False)]
-        pages += [families.standing(folder, only) for folder in self.beside.folders]
-        look = audit.Audit(families.gathered(pages, metrics, self.beside.touchpoints), self.min_n)
-        return [*self._elsewhere(audit.shown_elsewhere(look.published)), *self._worked_out(look), *self._alone()]
+        shown = {_metric(frame) for _, _, frame in self.sums}
+        return only | {cell.metric for cell in self.hidden}, nested.related(metrics, shown)
+
+    def _counted(self, names: Collection[str]) -> dict[str, str]:
+        """Return metrics of which nothing is hidden with their populations: one tells the counts of all of a kind."""
+        from cxlib.reports.disclosure import families
+
+        return {name: families.population(self.beside.metrics[name], name) for name in names}
+
+    def _seen(self) -> set[tuple[str, str]]:
+        """Return the populations and cuts that the run shows itself in all periods in which it tells of the cut.
+
+        What reports that stand tell of these is of no use to whoever subtracts; a cut by a column of the rows
+        themselves may be set beside the whole, too.
+        """
+        from cxlib.reports.disclosure import families
+
+        columns = families.columns(self.beside.segments)
+        when: dict[str, set[str]] = {}
+        own: dict[tuple[str, str], set[str]] = {}
+        for _, cut, frame in self.sums:
+            name = _metric(frame)
+            periods = set(frame["period"].unique())
+            when.setdefault(cut, set()).update(periods)
+            of = families.population(self.beside.metrics.get(name), name)
+            own.setdefault((of, cut), set()).update(periods)
+        whole = when.get("all", set())
+        return {
+            (of, cut)
+            for (of, cut), periods in own.items()
+            if when[cut] | (whole if cut in columns else set()) <= periods
+        }
 
     def _elsewhere(self, found: Mapping[Cell, set[str]]) -> list[str]:
         """Say which hidden cells other pages of the run show, and hide them there, too, unless that did not help."""
@@ -225,7 +283,7 @@ def _few(told: Sequence[str], remedy: str) -> list[str]:
     if not told:
         return []
     more = [f"and {len(told) - _SHOWN} more of this kind"] if len(told) > _SHOWN else []
-    return [*told[:_SHOWN], *more, f"what helps: {remedy}"]
+    return [*told[:_SHOWN], *more, f"{HELPS}: {remedy}"]
 
 
 def _metric(frame: pd.DataFrame) -> str:
@@ -248,15 +306,16 @@ def _faults(table: pd.DataFrame | str, min_n: Mapping[str, int], otherwise: int 
     lacking = sorted({"metric", "period", "level", counted} - set(table.columns))
     if lacking:
         return [*faults, f"is no frame of sums or results: {', '.join(lacking)} missing"]
-    if recorded:  # of the numbers that notebooks recorded, the levels of metrics: whatever they made them from
-        table = table[(table["comparison"] == "level") & table["metric"].isin(min_n) & (table["status"] == results.OK)]
+    if recorded:  # whatever notebooks made them from
+        few = small.told(small.small(table, min_n, otherwise))
+        return [*faults, *_few(few, RECORDED)] if few else faults
     for metric, part in table.groupby("metric"):
         least = min_n.get(str(metric), otherwise if counted == "n" else None)  # sums are always of a metric
         if least is None:
             faults.append(f"holds the unknown metric {metric}")
             continue
-        small = int((part[counted] < least).sum())  # a hidden cell has no count at all
-        if small:
-            people = "answers" if counted == "n" else "customers"
-            faults.append(f"{small} cells of {metric} with fewer than {least} {people}")
+        gone = part[part[counted] < least]  # a hidden cell has no count at all
+        people = "answers" if counted == "n" else "customers"
+        about = [f"{metric} {when}, level {level}" for when, level in zip(gone["period"], gone["level"], strict=True)]
+        faults += _few([f"{one}: fewer than {least} {people}" for one in about], RECORDED) if about else []
     return faults

@@ -11,8 +11,9 @@ import pandas as pd
 
 from cxlib import results
 from cxlib.reports.disclosure import attack
-from cxlib.reports.disclosure.families import ANSWERS, ROWS, Number, Published, Told, equations, population, range_of
+from cxlib.reports.disclosure.families import Published, Told, equations, range_of
 from cxlib.reports.disclosure.masking import of_answers
+from cxlib.reports.disclosure.numbers import ANSWERS, ROWS, Number
 from cxlib.reports.withheld import Cell
 
 LEEWAY = 0.1  # of sums without a range of answers: how closely they may be told (the p % rule with p = 10)
@@ -36,6 +37,8 @@ class Leak:
 
     def told(self) -> str:
         """Say what can be worked out, how closely and from what, without the number itself."""
+        if " less " in self.number.of:
+            return self._rest()
         what = "how many answers" if self.number.what == ROWS else "the answers' sum"
         cut = "" if self.number.segment == "all" else f" by {self.number.segment} = {self.number.level}"
         how = "exactly" if self.exact else "nearly"
@@ -43,6 +46,19 @@ class Leak:
         source = f"from {others} numbers that are shown with it" if self.parts else "from what is shown"
         about = f"{self.number.of.split('|')[0]} {self.number.period}{cut}"
         return f"{what} of {about} can be worked out {how} {source}"
+
+    def _rest(self) -> str:
+        """Say which populations differ by too few."""
+        whole, *parts = (_conditions(of) for of in self.number.of.split(" less "))
+        cut = "" if self.number.segment == "all" else f" by {self.number.segment} = {self.number.level}"
+        about = f"{self.number.of.split('|')[0]} {self.number.period}{cut}"
+        return f"{about}: too few lie between those of ({whole}) and those of {' and '.join(f'({x})' for x in parts)}"
+
+
+def _conditions(of: str) -> str:
+    """Return which rows a population has, in the words of its filter; a metric's own counts by its name."""
+    table, *more = of.split("|")
+    return ", ".join(filter(None, more[1:])) or ("all" if more else table)
 
 
 @dataclass
@@ -68,11 +84,12 @@ class Audit:
         for cell in {*self.published.hidden, *self.published.before}:
             found.add((ANSWERS, cell.metric))
             found |= {(ROWS, of) for of in self.published.counts(cell.metric)}
-        return found
+        return found | {number[:2] for number in self.published.sought if number.of not in self.published.rests}
 
     @cached_property
     def families(self) -> list[list[tuple[Number, float]]]:
-        """The sums of those numbers."""
+        """The sums of those numbers, and what is left of populations of which parts are shown."""
+        self.published.least = self.least
         return list(equations(self.published, self.wanted))
 
     def leaks(self) -> list[Leak]:
@@ -115,6 +132,8 @@ class Audit:
         return attack.Scores(count if told is None else told.value, low, high)
 
     def _enough(self, number: Number, low: float, high: float) -> bool:
+        if number.of in self.published.rests:  # what is left of a population: many, nobody, or too few
+            return number not in self.published.sought or not (low > _NEAR and high < self._needed(number, high))
         if high - low >= self._needed(number, high) - _NEAR:
             return True
         metric = self.published.metrics.get(number.of)
@@ -129,11 +148,8 @@ class Audit:
         cells the customers are. Of answers one: that all were equal must not follow. Of amounts a tenth.
         """
         if number.what == ROWS:
-            return float(min(self._least_of(number.of), default=1))
+            return float(self.published.enough(number.of))
         return 1.0 if np.isfinite(range_of(self.published.metrics.get(number.of))[1]) else LEEWAY * max(high, 0.0)
-
-    def _least_of(self, of: str) -> list[int]:
-        return [n for name, n in self.least.items() if of in (name, population(self.published.metrics.get(name), name))]
 
     def repaired(self) -> bool:
         """Find more cells to hide until nothing can be worked out; say whether that is possible."""
@@ -149,12 +165,15 @@ class Audit:
 
     def _besides(self, leak: Leak) -> list[Cell]:
         """Return the cells of the smallest known number that this run could hide as well, and forget that number."""
-        known, near = self.published.known, []
+        known, near, across = self.published.known, [], []
         for family in self.families:
             numbers = [number for number, _ in family]
             if leak.number in numbers:
-                near += [n for n in numbers if n in known and not known[n].standing]
-        near = [n for n in near if n.segment != "all" and n.span == 1]
+                free = [n for n in numbers if n in known and not known[n].standing and n.segment != "all"]
+                near += [n for n in free if n.span == 1]
+                if all(n in known or n == leak.number or n.of in self.published.rests for n in numbers):
+                    across += [n for n in free if n.span == 1 and n.of != leak.number.of]
+        near = across or near  # from another population's number alone: no other cell of its own would help
         if not near:
             return []
         cut = leak.number.segment  # of the same cut first: a margin tells more to more people
@@ -175,6 +194,8 @@ class Audit:
                 if number.what == ROWS:
                     self.published.known.pop(Number(ROWS, of, *number[2:]), None)
             self.published.known.pop(Number(ANSWERS, name, *number[2:]), None)
+        for name in ("wanted", "families"):
+            self.__dict__.pop(name, None)  # what is left of populations is told of what is known
         return cells
 
 

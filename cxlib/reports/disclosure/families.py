@@ -11,34 +11,23 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from cxlib import contract, results
-from cxlib.params.models import Metric, Part, Touchpoint
+from cxlib.params.models import Metric, Part, Segment, Touchpoint
 from cxlib.periods import Period
+from cxlib.reports.disclosure import nested
 from cxlib.reports.disclosure.masking import BETWEEN, split, straightened, upright
+from cxlib.reports.disclosure.numbers import ANSWERS, ROWS, Key, Number
 from cxlib.reports.withheld import Cell
 
-ROWS, ANSWERS = "rows", "answers"
 _SUMS = 5  # parts of the name of a file of sums: metric, cut, period, digest, parquet
+_READ = ("metric", "period", "level", "rows", "missing", "clusters", "y", "value", "span")  # as far as a file has them
 _POOLED = ("small levels (", "other levels (")
-Key = tuple[str, str, str, int, str]  # of cells: what, of whom, cut, span, period
 _GROUPS = {"touchpoint_group": "group", "touchpoint_stage": "stage"}
-
-
-class Number(NamedTuple):
-    """A number that adds up: the rows of a population, or the answers of a metric, in a cell."""
-
-    what: str
-    of: str
-    segment: str
-    span: int
-    period: str
-    level: str
 
 
 @dataclass
@@ -56,6 +45,9 @@ class Published:
 
     metrics: Mapping[str, Metric]
     touchpoints: Mapping[str, Touchpoint]
+    columns: Mapping[str, str] = field(default_factory=dict)  # cut -> the column whose values are its levels
+    least: Mapping[str, int] = field(default_factory=dict)  # metric -> how few customers may be shown
+    rests: dict[str, str] = field(default_factory=dict)  # what is left of a population -> the population
     known: dict[Number, Told] = field(default_factory=dict)
     levels: dict[Key, set[str]] = field(default_factory=lambda: defaultdict(set))
     hidden: dict[Cell, set[str]] = field(default_factory=lambda: defaultdict(set))  # of this run, with the files
@@ -78,6 +70,17 @@ class Published:
     def counts(self, metric: str) -> list[str]:
         """Return whose rows a metric counts: the population's, or where some do not count its own."""
         return [metric] if metric in self.whole else [population(self.metrics.get(metric), metric)]
+
+    def enough(self, of: str) -> int:
+        """Return the least number of customers that may be shown of a population, or of what is left of one."""
+        of = self.rests.get(of, of)
+        found = [n for name, n in self.least.items() if of in (name, population(self.metrics.get(name), name))]
+        return min(found, default=1)
+
+
+def columns(segments: Mapping[str, Segment]) -> dict[str, str]:
+    """Return the columns whose values are the levels of segments of the rows themselves."""
+    return {name: one.column for name, one in segments.items() if one.on == "event" and one.column}
 
 
 def population(metric: Metric | None, name: str) -> str:
@@ -115,15 +118,32 @@ def cut_of(file: str) -> str:
     return BETWEEN.join(file.rpartition("/")[2].split(".")[1].split("-"))
 
 
-def standing(folder: Path, only: Collection[str]) -> Page:
-    """Read what a published folder tells of some metrics; what several notebooks hold once."""
+def standing(
+    folder: Path, only: Collection[str], counted: Mapping[str, str] | None = None,
+    seen: Collection[tuple[str, str]] = (),
+) -> Page:  # fmt: skip
+    """Read what a published folder tells of some metrics; what several notebooks hold once.
+
+    Of the metrics of `counted` the counts alone matter: of each population, its value, and cut one metric is read,
+    and none of those of `seen`.
+    """
     paths = {path.name: path for path in sorted((folder / "inputs").glob("*/*.parquet"))}
     parts = {name: name.split(".") for name in paths}
-    mine = [paths[name] for name, part in sorted(parts.items()) if part[0] in only and len(part) == _SUMS]
-    read = [(path.relative_to(folder).as_posix(), pq.read_table(path).to_pandas()) for path in mine]
+    parts = {name: part for name, part in sorted(parts.items()) if len(part) == _SUMS}
+    first: dict[tuple[str, str], str] = {}
+    for part in parts.values():
+        if counted and part[0] in counted and (counted[part[0]], BETWEEN.join(part[1].split("-"))) not in seen:
+            first.setdefault((counted[part[0]], part[1]), part[0])
+    chosen = {(name, cut) for (_, cut), name in first.items()}
+    mine = [paths[name] for name, part in parts.items() if part[0] in only or tuple(part[:2]) in chosen]
+    read = [(path.relative_to(folder).as_posix(), pq.ParquetFile(path).read(list(_READ)).to_pandas()) for path in mine]
     sums = [(file, cut_of(file), frame) for file, frame in read if of_sums(file, frame)]
     kept = folder / "results.parquet"
-    rows = pq.read_table(kept, filters=[("metric", "in", sorted(only))]).to_pandas() if kept.is_file() else None
+    rows = (
+        pq.read_table(kept, filters=[("metric", "in", sorted({*only, *(counted or ())}))]).to_pandas()
+        if kept.is_file()
+        else None
+    )
     return Page(sums, [] if rows is None else [(kept.name, rows)], standing=True)
 
 
@@ -136,9 +156,12 @@ class Page:
     standing: bool
 
 
-def gathered(pages: Sequence[Page], metrics: Mapping[str, Metric], touchpoints: Mapping[str, Touchpoint]) -> Published:
+def gathered(
+    pages: Sequence[Page], metrics: Mapping[str, Metric], touchpoints: Mapping[str, Touchpoint],
+    segments: Mapping[str, Segment] | None = None,
+) -> Published:  # fmt: skip
     """Return what folders tell together."""
-    out = Published(metrics, touchpoints)
+    out = Published(metrics, touchpoints, columns(segments or {}))
     for page in pages:
         out.whole |= {str(frame["metric"].iloc[0]) for _, _, frame in page.sums if (frame["missing"] > 0).any()}
     for page in pages:
@@ -216,6 +239,7 @@ def equations(published: Published, wanted: Collection[tuple[str, str]]) -> Iter
         yield from _margins(what, of, cut, span, period, levels, known)
         yield from _grouped(published.touchpoints, what, of, cut, span, period, levels, known)
     yield from _spans(known)
+    yield from nested.sums(published)
 
 
 def _margins(

@@ -49,6 +49,10 @@ _SECRET_NAME = re.compile(
     r"(?i)secret|token(?!s)|passw(?:or)?d|passphrase|api_?key|access_?key|private_?key|credential|_dsn$|_pwd$|_auth$"
 )
 _SHORT = 8  # letters of a variable's value that are too few to be looked for
+_ENVIRONMENT = re.compile(r"\benviron(?:b)?\(\{")  # as Python prints it, whichever machine's it is
+_EVERYWHERE = re.compile(r"LANG|LANGUAGE|LC_\w+|TZ|TERM|SHLVL")  # variables that say nothing of a machine
+_PAIRED, _PAIRS = 4, 3  # letters of a value that is looked for beside its name; so many pairs are a print of them all
+_PAIR_START = 80  # letters of a long value: its end may be cut off or wrapped
 _SECRETS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,251}\b|"
     r"\bgithub_pat_\w{22,255}\b|\bxox[abprs]-[\w-]{10,200}|\bglpat-[\w-]{20,64}\b|\bsk-[A-Za-z0-9_-]{20,200}\b|"
@@ -83,13 +87,16 @@ class Known:
     machine
         Folders of this machine that no text may hold.
     secrets
-        Name -> value of variables of the environment.
+        Name -> value of variables of the environment that are secret.
+    environment
+        Name -> value of the others, of which no text may hold several.
     """
 
     look_up: LookUp = lambda words: {}  # noqa: ARG005
     own: frozenset[str] = frozenset()
     machine: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def known(root: Path, params: Params, snapshot: str, folders: Iterable[Path] = ()) -> Known:
@@ -106,6 +113,11 @@ def known(root: Path, params: Params, snapshot: str, folders: Iterable[Path] = (
         machine=tuple(sorted(machine, key=len, reverse=True)),
         secrets={
             name: value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _SHORT
+        },
+        environment={
+            name: value
+            for name, value in os.environ.items()
+            if len(value.strip()) >= _PAIRED and not _EVERYWHERE.fullmatch(name)
         },
     )
 
@@ -201,6 +213,7 @@ def _other(text: str, kind: str, known: Known) -> Iterator[_Hit]:
             yield _Hit("secret", f"the value of {name}")
         elif "_" in name and _stands(name, text):
             yield _Hit("variable", name)
+    yield from (_Hit("variable", name) for name in _printed(text, known.environment))
     yield from (_Hit("secret", mask(found[0])) for found in _SECRETS.finditer(text))
     if "/" in text or "\\" in text:
         own = [folder for folder in known.machine if _stands(folder, text)]
@@ -208,6 +221,24 @@ def _other(text: str, kind: str, known: Known) -> Iterator[_Hit]:
         yield from (_Hit("path", mask(found[0])) for found in _PATHS.finditer(text) if not own)
     if kind == SHOWN:
         yield from (_Hit("code", found[0][:20]) for found in _CODE.finditer(text))
+
+
+def _printed(text: str, environment: Mapping[str, str]) -> list[str]:
+    """Return the variables that a text lists with their values: a few may be chance, or meant."""
+    if _ENVIRONMENT.search(text):
+        return ["os.environ"]
+    found = [name for name, value in environment.items() if name in text and _paired(name, value.strip(), text)]
+    return found if len(found) >= _PAIRS else []
+
+
+def _paired(name: str, value: str, text: str) -> bool:
+    """Tell whether a name stands before its value: NAME=value, 'NAME': 'value', NAME value."""
+    start = re.escape(value[:_PAIR_START])
+    end = "" if len(value) > _PAIR_START else r"(?!\w)"
+    return (
+        re.search(rf"(?<!\w){re.escape(name)}[\"']?[ \t]{{0,40}}[=:, \t][ \t]{{0,40}}[\"']?{start}{end}", text)
+        is not None
+    )
 
 
 def _stands(words: str, text: str) -> bool:
@@ -250,6 +281,9 @@ def _sentences(held: _Held, hits: Mapping[tuple[str, str], list[_Hit]]) -> Itera
             for hit in found:
                 by.setdefault((file, hit.kind), []).append((count, where, hit.masked))
     for (file, kind), places in by.items():
+        page = by.get((f"{file.rpartition('.')[0]}.html", kind), [])
+        if file.endswith(".ipynb") and {masked for _, _, masked in places} <= {masked for _, _, masked in page}:
+            continue  # the page that is made of it tells the same
         one, several, remedy = _KINDS[kind]
         times = sum(count for count, _, _ in places)
         told = file if (file, VALUE) not in hits else redact(file)

@@ -120,10 +120,10 @@ def _carried(found: re.Match[str]) -> bytes:
     if "base64" not in found[2]:
         return unescape(found[3]).encode()
     letters = found[3][:_HEAD] if found[1] == "image/png" else found[3]
-    return _from_base64(letters)
+    return from_base64(letters)
 
 
-def _from_base64(letters: str) -> bytes:
+def from_base64(letters: str) -> bytes:
     """Return what letters stand for, as far as they go: the head of a picture ends anywhere."""
     letters = re.sub(r"[\s=]", "", letters)
     letters = letters[: len(letters) - 1] if len(letters) % 4 == 1 else letters
@@ -161,7 +161,7 @@ def _data(data: dict[str, Any], where: str) -> _Found:
             yield from markup(_joined(value), f"{where}, ")
         elif kind == "image/png":
             yield from (
-                (f"{where}, picture", words, SHOWN) for words in _png_words(_from_base64(_joined(value)[:_HEAD]))
+                (f"{where}, picture", words, SHOWN) for words in _png_words(from_base64(_joined(value)[:_HEAD]))
             )
         else:
             yield from walk(value, where)
