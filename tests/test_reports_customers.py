@@ -260,7 +260,7 @@ def test_a_segment_that_nothing_is_known_of_gives_way_to_groups_by_purchases(
     at_demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = cx.open_run(PERIOD)
-    unknown = run.segments["household_of_nobody"] = run.segments["plan"].model_copy(
+    unknown = run.context.segments["household_of_nobody"] = run.segments["plan"].model_copy(
         update={"id": "household_of_nobody", "title": "Household", "column": "referred_by", "otherwise": "none"}
     )
     monkeypatch.setattr("cxlib.reports.belonging._known", lambda *_: False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import quick_workspace as quick
 import toy_workspace as toy
 
 from cxlib.errors import ParamsError, RunError, StoreError, UsageError
@@ -189,13 +189,11 @@ def test_kill_in_the_middle_leaves_the_last_good_report_and_no_half_one(tmp_path
 
 
 @pytest.mark.usefixtures("warm")
-def test_reports_may_lie_on_another_disk(demo_workspace: Path, tmp_path: Path) -> None:
+def test_reports_may_lie_on_another_disk(tmp_path: Path) -> None:
     """A linked `reports/` is outside the workspace: kernels are told where it is."""
-    root, elsewhere = tmp_path / "here", tmp_path / "another disk"
-    shutil.copytree(demo_workspace, root)
-    shutil.rmtree(root / "reports", ignore_errors=True)
+    root, elsewhere = quick.workspace(tmp_path / "here"), tmp_path / "another disk"
     elsewhere.mkdir()
     (root / "reports").symlink_to(elsewhere, target_is_directory=True)
-    outcome = run_pack(root, "monthly", parameters={"periods": "2"})
+    outcome = run_pack(root, "quick", "2026-09")
     assert (outcome.folder / "run.json").is_file()
-    assert (elsewhere / "monthly" / "2026-10" / "index.html").is_file()
+    assert (elsewhere / "quick" / "2026-09" / "index.html").is_file()

@@ -94,7 +94,8 @@ def test_every_question_has_an_answer_that_is_kept_and_replayed_for_ever(
     recording = asked(name, folder=folder)
     frames = {question: getattr(recording, question)() for question in QUESTIONS}
     least = recording.context.workspace.min_n
-    people = set(recording.frame(recording.tables["customers"].select("customer_id").distinct())["customer_id"])
+    again = asked(name)
+    people = set(again.frame(again.tables["customers"].select("customer_id").distinct())["customer_id"])
     for question, frame in frames.items():
         assert tuple(frame.columns) == results.COLUMNS
         assert len(frame)
@@ -104,7 +105,6 @@ def test_every_question_has_an_answer_that_is_kept_and_replayed_for_ever(
         assert (set(frame["status"]) == {results.UNDEFINED}) == (question == "looks")
         assert not pd.concat([frame[column] for column in results.TEXT]).isin(people).any()
     assert disclosure.check(folder, dict.fromkeys(recording.metrics, least), least)["found"] == []
-    again = asked(name)
     for question, frame in frames.items():
         pd.testing.assert_frame_equal(getattr(again, question)(), frame)  # made twice, the same to the digit
     (folder / "run.json").write_text("{}", encoding="utf-8")

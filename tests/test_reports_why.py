@@ -104,7 +104,7 @@ def test_a_result_on_too_few_answers_is_not_published(tmp_path: Path) -> None:
     row.to_parquet(folder / "nps.region.2026-10.abc.why.parquet", index=False)
     found = disclosure.check(tmp_path, {"nps": 10})
     assert found["verdict"] == "refused"
-    assert "1 cells of nps with fewer than 10 answers" in found["found"][0]
+    assert "nps 2026-10, level North: fewer than 10 answers" in found["found"][0]
 
 
 def test_the_clearest_comparison_is_explained_where_none_is_named(at_demo: Path) -> None:

@@ -3,6 +3,10 @@
 What is shown of all answers less what is shown of those to one question is the answers to the others. A filter is split
 into the conditions that are joined by `and`; of two filters on the same table, time and window the one with more of
 them has fewer rows. That a column is filled in is no condition here: often it always is, and who subtracts will try.
+
+Only what people said and were asked is looked at so (`ASKED`): of what they did and what was done to them, metrics
+overlap in so many ways that a small company could publish nothing, and how many calls were no complaints tells of
+nobody's words.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from cxlib.reports.disclosure.families import Published
 
 Family = list[tuple[Number, float]]
+ASKED = ("responses", "invitations")
 _NEAR = 1e-6
 _MOST = 64  # sets of disjoint parts that are looked at for one population
 
@@ -144,7 +149,7 @@ def disjoint(parts: Mapping[str, Rows]) -> list[tuple[str, ...]]:
 
 def related(metrics: Mapping[str, Metric], names: Collection[str]) -> set[str]:
     """Return the metrics that have rows within those of some, or around them, or beside them within a third's."""
-    rows = {name: rows_of(metric) for name, metric in metrics.items()}
+    rows = {name: rows_of(metric) for name, metric in metrics.items() if metric.table in ASKED}
     known = set(rows.values())
     mine = {rows[name] for name in names if name in rows}
     around = {one for one in known if one in mine or any(own.inside(one) for own in mine)}
@@ -184,7 +189,8 @@ def sums(published: Published) -> Iterator[Family]:
 def _populations(published: Published, names: Collection[str]) -> dict[str, Rows]:
     """Return the populations that are shown, or some of whose rows are, by whose counts they are."""
     found = {}
-    for name, metric in published.metrics.items():
+    asked = {name: metric for name, metric in published.metrics.items() if metric.table in ASKED}
+    for name, metric in asked.items():
         for of in published.counts(name):
             if of in names:
                 found[of] = rows_of(metric)
