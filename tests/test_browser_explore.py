@@ -35,7 +35,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (root / "serve.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=log)
         try:
-            explored.until(lambda: answers(f"http://{HOST}:{port}/", server), 60)
+            assert explored.until(lambda: answers(f"http://{HOST}:{port}/", server), 60)
             yield f"http://{HOST}:{port}/explore/toy/{LAST}/01_first"
             server.terminate()
             assert server.wait(timeout=30) == 0

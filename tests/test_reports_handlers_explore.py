@@ -105,7 +105,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process = subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=log)
         found = Server(root, port, process)
         try:
-            explored.until(lambda: _answers(found), 60)
+            assert explored.until(lambda: _answers(found), 60)
             yield found
             process.terminate()
             assert process.wait(timeout=30) == 0
@@ -161,8 +161,8 @@ def test_the_kernel_of_a_page_is_warm_confined_and_replays(server: Server) -> No
     assert "script-src 'self';" in policy
     assert "default-src 'none'" in policy
     assert re.findall(r"<script(?![^>]* (?:src=\"/|type=\"application/))[^>]*>", page) == []
-    explored.until(lambda: server.kernels() == [], 20)  # nobody has connected: it ends
-    assert not Path(str(state["tmp"])).exists()
+    assert explored.until(lambda: server.kernels() == [], 20)  # nobody has connected: it ends
+    assert explored.until(lambda: not Path(str(state["tmp"])).exists(), 20)  # its folder goes after it
 
 
 def test_never_more_kernels_than_places(server: Server) -> None:
@@ -182,16 +182,16 @@ def test_never_more_kernels_than_places(server: Server) -> None:
         f"href='/reports/toy/{LAST}/01_first.html'" in full[2] or f'href="/reports/toy/{LAST}/01_first.html"' in full[2]
     )
     assert server.get(f"/reports/toy/{LAST}/01_first.html")[0] == 200  # the rest stays usable
-    explored.until(lambda: server.kernels() == [], 25)
-    explored.until(lambda: server.get(PAGE)[0] == 200, 25)  # and there is a place again, once its end is known
+    assert explored.until(lambda: server.kernels() == [], 25)
+    assert explored.until(lambda: server.get(PAGE)[0] == 200, 25)  # and there is a place again, once its end is known
 
 
 def test_a_page_that_is_left_while_it_is_made_leaves_no_kernel(server: Server) -> None:
-    explored.until(lambda: server.kernels() == [], 25)
+    assert explored.until(lambda: server.kernels() == [], 25)
     with contextlib.closing(http.client.HTTPConnection(HOST, server.port, timeout=30)) as connection:
         connection.request("GET", PAGE)
         connection.getresponse().read(10)
-    explored.until(lambda: server.kernels() == [], 4)  # at once, not when it has been idle
+    assert explored.until(lambda: server.kernels() == [], 4)  # at once, not when it has been idle
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_an_ordinary_kernel_confines_itself_before_it_starts(places: tuple[Path,
     process = subprocess.Popen([*words, "--HistoryManager.hist_file=:memory:"], env=env, cwd=report)
     client = BlockingKernelClient(connection_file=file)
     try:
-        explored.until((own / "k-5").exists, 60)  # of the five sockets the last
+        assert explored.until((own / "k-5").exists, 60)  # of the five sockets the last
         client.load_connection_file()
         client.start_channels()
         client.wait_for_ready(timeout=60)
