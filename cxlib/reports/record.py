@@ -26,7 +26,9 @@ from cxlib.reports.context import Context, gather, open_store
 from cxlib.reports.customers import Customers
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Frozen, Inputs
+from cxlib.reports.journeying import Journeys
 from cxlib.reports.levels import by_segment, measured, measured_by, unfinished
+from cxlib.reports.listening import Voices
 from cxlib.reports.named import listed
 from cxlib.reports.offering import Offers
 from cxlib.reports.trials import Trials
@@ -102,7 +104,7 @@ def _workspace() -> Path:
     return parameters.find_workspace(Path(named) if named else None)
 
 
-class Run(Questions, Customers, Trials):
+class Run(Questions, Customers, Journeys, Voices, Trials):
     """An open run. Made by `open_run`.
 
     Attributes

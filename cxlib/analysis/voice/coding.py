@@ -1,4 +1,4 @@
-"""What customers say: without what tells who they are, and which themes of the codebook a comment names."""
+"""Which themes of the codebook a comment names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from cxlib.analysis.redaction import redact, redact_series, spans
-from cxlib.analysis.redaction_shapes import Span
 from cxlib.params import Theme
-
-__all__ = ["Span", "mentions", "plain", "redact", "redact_series", "spans"]
 
 
 def mentions(comments: pd.Series, themes: Mapping[str, Theme]) -> pd.DataFrame:
