@@ -77,7 +77,9 @@ def test_a_metric_that_leaves_out_six_people_tells_of_them() -> None:
         "responses 2026-10: too few lie between those of (instrument == 'ces') and those of "
         "(instrument == 'ces' and channel != 'sms')"
     )
-    assert not look(*pages).repaired()
+    found = look(*pages)
+    assert found.repaired()
+    assert [cell.segment for cell in found.hide] == ["all"]  # one of the two has to go
     many = shown("ces_phone", {"app": (90, 38)}, cut=False)
     assert not look(pages[0], many).leaks()
     assert not look(pages[0], shown("ces_phone", {"app": (105, 40)}, cut=False)).leaks()  # nobody is left
@@ -156,3 +158,35 @@ def test_no_difference_of_few_is_left(sizes: list[tuple[int, ...]]) -> None:
 def test_instruments_of_the_demo_are_told_apart() -> None:
     assert CHANNEL.id == BY.id
     assert nested.related(METRICS, {"nps"}) == set(METRICS)
+
+
+def test_of_a_whole_that_is_worked_out_the_population_of_which_least_is_shown_goes() -> None:
+    """Three answers on effort in all, which are all surveys less the two other kinds: no level is to blame."""
+    answers = {**ANSWERS, "ces": {"app": (2, 1), "sms": (1, 1)}}
+    few = page({"all": only(whole(answers["ces"]), ["all"])}, METRICS["ces"])
+    pages = [shown("nps", answers["nps"]), shown("csat", answers["csat"]), few]
+    assert not rows(look(*pages))
+    found = look(*pages, shown("every", together(answers), cut=False))
+    assert rows(found) == {(families.population(METRICS["ces"], "ces"), "all")}
+    assert found.repaired()
+    assert {(cell.metric, cell.segment) for cell in found.hide} == {("every", "all")}
+
+
+def test_where_nobody_is_nothing_can_hide() -> None:
+    """Two levels of three people together need a third with somebody in it: the level of nobody comes last."""
+    cells: Cells = {"app": (40, 20), "mail": (12, 5), "post": (0, 0), "sms": (2, 1), "web": (1, 1)}
+    found = look(shown("nps", cells, "sms web"))
+    assert found.repaired()
+    assert {cell.level for cell in found.hide} == {"mail"}
+
+
+def test_what_is_remembered_is_what_would_be_found_again() -> None:
+    pages = [shown("nps", ANSWERS["nps"]), shown("csat", ANSWERS["csat"]), shown("ces", ANSWERS["ces"], "mail sms")]
+    once = look(*pages, shown("every", together(ANSWERS)))
+    assert once.repaired()
+    again = look(*pages, shown("every", together(ANSWERS)))
+    again.hide = set()
+    while leaks := again.leaks():
+        again._memo.clear()
+        again.hide |= again._chosen(leaks)
+    assert again.hide == once.hide

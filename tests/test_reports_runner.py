@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-import quick_workspace as quick
 import toy_workspace as toy
 
 from cxlib.errors import ParamsError, RunError, StoreError, UsageError
@@ -189,11 +189,18 @@ def test_kill_in_the_middle_leaves_the_last_good_report_and_no_half_one(tmp_path
 
 
 @pytest.mark.usefixtures("warm")
-def test_reports_may_lie_on_another_disk(tmp_path: Path) -> None:
-    """A linked `reports/` is outside the workspace: kernels are told where it is."""
-    root, elsewhere = quick.workspace(tmp_path / "here"), tmp_path / "another disk"
+def test_a_small_company_publishes_its_month_on_another_disk(demo_workspace: Path, tmp_path: Path) -> None:
+    """Of 400 customers most cells are small: more is hidden, and the pack stands.
+
+    A linked `reports/` is outside the workspace: kernels are told where it is.
+    """
+    root, elsewhere = tmp_path / "here", tmp_path / "another disk"
+    shutil.copytree(demo_workspace, root)
+    shutil.rmtree(root / "reports", ignore_errors=True)
     elsewhere.mkdir()
     (root / "reports").symlink_to(elsewhere, target_is_directory=True)
-    outcome = run_pack(root, "quick", "2026-09")
-    assert (outcome.folder / "run.json").is_file()
-    assert (elsewhere / "quick" / "2026-09" / "index.html").is_file()
+    outcome = run_pack(root, "monthly", parameters={"periods": "2"})
+    manifest = json.loads((outcome.folder / "run.json").read_text(encoding="utf-8"))
+    assert manifest["disclosure"]["verdict"] == "passed"
+    assert len(manifest["disclosure"]["hidden"]) > 100
+    assert (elsewhere / "monthly" / "2026-10" / "index.html").is_file()

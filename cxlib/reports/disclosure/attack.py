@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,7 @@ def intervals(
     sums: Sequence[Sum[Var]],
     scores: Mapping[Var, Scores[Var]] | None = None,
     enough: Callable[[Var, float, float], bool] | None = None,
+    memo: dict[Any, dict[Var, Bounds]] | None = None,
 ) -> dict[Var, Bounds]:
     """Return within which bounds each hidden number must lie.
 
@@ -63,6 +64,8 @@ def intervals(
         Hidden sums of answers: each lies between its count times the lowest and the highest answer there is.
     enough
         Says of a number and two values that it may have whether bounds as wide need not be found any wider.
+    memo
+        Answers of earlier calls, by what they were about: most of a system is as it was after one number is hidden.
 
     Returns
     -------
@@ -77,8 +80,23 @@ def intervals(
         if len(rows) == 1 and len(counts) == len(names) and set(rows[0].factors.values()) == {1.0}:
             found |= dict.fromkeys(names, (0.0 if len(names) > 1 else rows[0].total, rows[0].total))
             continue
-        found |= _pool(names, rows, scores) or _programmes(names, rows, scores, enough or _never)
+        found |= _pool(names, rows, scores) or _remembered(names, rows, scores, enough or _never, memo)
     return found
+
+
+def _remembered(
+    names: Sequence[Var], rows: Sequence[Sum[Var]], scores: Mapping[Var, Scores[Var]],
+    enough: Callable[[Var, float, float], bool], memo: dict[Any, dict[Var, Bounds]] | None,
+) -> dict[Var, Bounds]:  # fmt: skip
+    """Return the bounds of one part of a system; those found before where it is the same and asks of the same."""
+    if memo is None:
+        return _programmes(names, rows, scores, enough)
+    passed = frozenset(name for name in names if enough(name, np.inf, -np.inf))
+    told = frozenset((name, scores[name]) for name in names if name in scores)
+    key = frozenset((frozenset(row.factors.items()), row.total) for row in rows), told, passed
+    if key not in memo:
+        memo[key] = _programmes(names, rows, scores, enough)
+    return memo[key]
 
 
 def _pool(names: Sequence[Var], rows: Sequence[Sum[Var]], scores: Mapping[Var, Scores[Var]]) -> dict[Var, Bounds]:

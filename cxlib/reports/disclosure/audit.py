@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,7 @@ class Audit:
     published: Published
     least: Mapping[str, int]
     hide: set[Cell] = field(default_factory=set)  # what is hidden besides, so far
+    _memo: dict[Any, dict[Number, attack.Bounds]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def wanted(self) -> set[tuple[str, str]]:
@@ -98,7 +100,8 @@ class Audit:
         found = self._leaks(known)
         if not found:
             return []
-        before = self._leaks({number: told for number, told in known.items() if told.standing})
+        stands = {number: told for number, told in known.items() if told.standing}
+        before = self._leaks(stands) if stands else []
         anyhow = {leak.number for leak in before}
         return [leak for leak in found if leak.number not in anyhow]
 
@@ -116,8 +119,8 @@ class Audit:
                 if number.what == ANSWERS:
                     scores[number] = self._scores(number, known)
         counted = [one for one in sums if all(number.what == ROWS for number in one.factors)]
-        answers = attack.intervals(sums, scores, self._enough)
-        bounds = attack.intervals(counted, enough=self._enough)
+        answers = attack.intervals(sums, scores, self._enough, self._memo)
+        bounds = attack.intervals(counted, enough=self._enough, memo=self._memo)
         bounds |= {number: ends for number, ends in answers.items() if number.what == ANSWERS}
         return [
             Leak(number, low, high, parts[number])
@@ -157,27 +160,46 @@ class Audit:
             found = self.leaks()
             if not found:
                 return True
-            chosen = {cell for leak in found for cell in self._besides(leak)}
+            chosen = self._chosen(found)
             if not chosen:
                 return False
             self.hide |= chosen
         return not self.leaks()
 
-    def _besides(self, leak: Leak) -> list[Cell]:
-        """Return the cells of the smallest known number that this run could hide as well, and forget that number."""
+    def _chosen(self, leaks: Sequence[Leak]) -> set[Cell]:
+        """Return cells to hide for some numbers; one that adds up with what is hidden for another has to wait."""
+        served: set[Number] = set()
+        found: set[Cell] = set()
+        for leak in leaks:
+            number = self._besides(leak) if leak.number not in served else None
+            if number is not None:
+                served |= {one for family in self.families if number in dict(family) for one, _ in family}
+                found.update(self._forget(number))
+        return found
+
+    def _besides(self, leak: Leak) -> Number | None:
+        """Return the cheapest known number that this run could hide as well; None where it could hide none."""
         known, near, across = self.published.known, [], []
         for family in self.families:
             numbers = [number for number, _ in family]
             if leak.number in numbers:
-                free = [n for n in numbers if n in known and not known[n].standing and n.segment != "all"]
-                near += [n for n in free if n.span == 1]
+                free = [n for n in numbers if n.span == 1 and n in known and not known[n].standing]
+                near += [n for n in free if n.segment != "all" or leak.number.segment == "all"]
                 if all(n in known or n == leak.number or n.of in self.published.rests for n in numbers):
-                    across += [n for n in free if n.span == 1 and n.of != leak.number.of]
+                    across += [n for n in free if n.segment != "all" and n.of != leak.number.of]
         near = across or near  # from another population's number alone: no other cell of its own would help
-        if not near:
-            return []
-        cut = leak.number.segment  # of the same cut first: a margin tells more to more people
-        return self._forget(min(near, key=lambda n: (n.segment != cut, self._size(n), n)))
+        return min(near, key=lambda number: self._price(number, leak.number)) if near else None
+
+    def _price(self, number: Number, hidden: Number) -> tuple[Any, ...]:
+        """Return what tells which number to hide: of whole populations the one of which least is shown.
+
+        Of levels one with anybody in it, for where nobody is nothing can hide; of the same cut first, since a margin
+        tells more to more people; the smallest.
+        """
+        size = self._size(number)
+        if number.segment == "all":
+            return True, sum(one.of == number.of for one in self.published.known), size, number
+        return size == 0, number.segment != hidden.segment, size, number
 
     def _size(self, number: Number) -> float:
         count = Number(ROWS, self.published.counts(number.of)[0], *number[2:]) if number.what == ANSWERS else number
