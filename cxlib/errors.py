@@ -86,6 +86,12 @@ class DifferenceError(CxError):
     exit_code = 8
 
 
+class AlarmError(CxError):
+    """A new alarm of `cx watch`, where that was to be told by the exit code."""
+
+    exit_code = 9
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the nearest of `known`, whatever its case, or an empty text."""
     small = {name.lower(): name for name in known}

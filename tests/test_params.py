@@ -184,7 +184,6 @@ params/experiments/updates.yml:7: guardrails[1]: there is no params/metrics/lte.
 params/experiments/updates.yml:8: unit: 'custmer_id' is none of customer_id, account_id; did you mean 'customer_id'?
 params/experiments/updates.yml:9: smallest_effect_that_matters: '0' is out of range: it must be more than 0
 params/experiments/updates.yml:10: registered_on: 'March' is not a day: write it as 2026-10-31
-params/framework.yml:2: goals[1].owner: is missing
 params/framework.yml:4: goals[1].kpi: there is no params/metrics/npss.yml; did you mean 'nps'?
 params/framework.yml:5: goals[1].source: there is no params/sources/shpo/source.yml; did you mean 'shop'?
 params/metric: 'metric' is none of the folders of params/: metrics, segments, sources, reports, experiments, drivers; did you mean 'metrics'?
@@ -241,7 +240,7 @@ params/touchpoints.yml:2: touchpoints.Check-Out: 'Check-Out' is not an id: small
 params/touchpoints.yml:4: touchpoints.Check-Out.group: 'durring' is none of before, during, after, service; did you mean 'during'?
 params/touchpoints.yml:7: touchpoints.Check-Out.digital: 'maybe' is neither true nor false
 params/touchpoints.yml:8: touchpoints.Check-Out.id: the id is the key it stands under, 'Check-Out': leave this key out
-params/workpace.yml: 'workpace' is none of the files of params/: workspace, touchpoints, framework, changes, codebook; did you mean 'workspace'?
+params/workpace.yml: 'workpace' is none of the files of params/: workspace, touchpoints, framework, changes, codebook, watch; did you mean 'workspace'?
 params/workspace.yml:2: timezone: 'Europe/Madird' is not a timezone; did you mean 'Europe/Madrid'?
 params/workspace.yml:3: currency: 'euro' is not a currency: write its three capital letters, as in EUR
 params/workspace.yml:4: confidence: '1.5' is out of range: it must be less than 1

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from cxlib.cli import erasing, intake, making, serving, terminal, tracing
-from cxlib.errors import CxError, UsageError
+from cxlib.cli import erasing, intake, making, serving, terminal, told, tracing, watching
+from cxlib.errors import CxError, ParamsError, UsageError
 
 INTERRUPTED = 130
 WORKSPACE_HELP = "A folder of the workspace; by default the current one, upward."
@@ -68,6 +68,7 @@ def main(context: click.Context, workspace: Path | None) -> None:
 for _command in (
     intake.ingest, intake.new, intake.snapshots, intake.compact, making.run, making.backfill,
     tracing.verify, tracing.diff, erasing.erase, serving.serve, serving.token,
+    watching.watch,
 ):  # fmt: skip
     main.add_command(_command)
 
@@ -78,8 +79,13 @@ def _root() -> Path:
 
 
 @main.command()
-def check() -> None:
-    """Check every file of params/ and list all faults."""
+@click.option("--strict", is_flag=True, help="End as with faults where the measurement framework has gaps.")
+def check(strict: bool) -> None:
+    """Check every file of params/ and list all faults.
+
+    What the measurement framework leaves open is told, too: goals without a KPI, KPIs without source or owner, stages
+    of the journey that nobody measures.
+    """
     from cxlib import params
 
     root = _root()
@@ -90,6 +96,11 @@ def check() -> None:
     }  # fmt: skip
     listed = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
     click.echo(f"params/ of {found.workspace.company}: no faults ({listed})")
+    left_open = params.open_in(root, found)
+    for line in told.framework(left_open):
+        click.echo(line)
+    if strict and any(gap.state == "gap" for gap in left_open):
+        sys.exit(ParamsError.exit_code)
 
 
 @main.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cxlib.data.counts import IngestReport, Refusal, Sample, TableCounts
     from cxlib.data.snapshots import Snapshot
+    from cxlib.params.framework import Gap
 
 WIDTH = 100
 _MOST_FILES = 12  # of one alias that are listed one by one
@@ -206,6 +207,12 @@ def _brought(counts: Mapping[str, Mapping[str, int]]) -> str:
         parts += [f"{one[name]:,} {name}" for name in ("corrected", "deleted") if one.get(name)]
         told += [f"{table} {', '.join(parts)}"] if parts else []
     return "; ".join(told) or "nothing"
+
+
+def framework(found: Sequence[Gap]) -> list[str]:
+    """Return what the measurement framework leaves open, one fault a line as faults are told, what to know last."""
+    words = {"gap": "warning", "info": "note"}
+    return [line for gap in found for line in _filled(f"{words[gap.state]}: {gap}")]
 
 
 def _filled(words: str) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from cxlib.contract import TABLES
-from cxlib.data import facts, identity, limits, quarantine, stage, tables
+from cxlib.data import facts, identity, limits, placing, quarantine, stage, tables
 from cxlib.data.counts import IngestReport, Refusal, TableCounts
 from cxlib.data.erased import Erased
 from cxlib.data.feeds import Feed
@@ -172,6 +172,7 @@ class Intake:
             today=self.today,
             known={column: f"{name(f't:{column}')} IN (FROM {_KNOWN})" for column in references} if checked else {},
             touchpoints=tuple(self.params.touchpoints) if self.source.unknown.touchpoints == "reject" else (),
+            other_names=placing.known(name("t:touchpoint"), self.params.touchpoints),
         )
 
     def _resolve(self, connection: duckdb.DuckDBPyConnection, staged: Mapping[str, Staged]) -> None:

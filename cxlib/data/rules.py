@@ -172,6 +172,7 @@ def rules(
     today: date | None,
     known: Mapping[str, str],
     touchpoints: Collection[str] = (),
+    other_names: str = "",
 ) -> list[Rule]:
     """Return everything that refuses a row of `table`.
 
@@ -187,6 +188,8 @@ def rules(
         Column -> SQL condition that the row it refers to is there.
     touchpoints
         The taxonomy's ids; none leaves touchpoints open.
+    other_names
+        SQL that a cell is another name of one of them (`placing.known`); empty where they have none.
     """
     found = [rule for c in table.columns if c.name in given for rule in _column_rules(c, given[c.name])]
     ids = [c.name for c in table.columns if c.type == TEXT and c.name in (*table.key, *table.references)]
@@ -196,7 +199,8 @@ def rules(
     if touchpoints and "touchpoint" in given:
         listed = ", ".join(map(text, touchpoints))
         says = f"'touchpoint ' || {_cell('touchpoint')} || ' is not in touchpoints.yml'"
-        found.append(Rule(f"{_t('touchpoint')} NOT IN ({listed})", says))
+        unknown = f"{_t('touchpoint')} NOT IN ({listed})"
+        found.append(Rule(f"{unknown} AND NOT {other_names}" if other_names else unknown, says))
     for earlier, later in table.orders:
         if later in given:
             says = f"{text(later + ' ')} || {_cell(later)} || {text(f' is before {earlier} ')} || {_cell(earlier)}"

@@ -31,6 +31,7 @@ from cxlib.data.texts import Text, plainly
 from cxlib.data.views import Tables
 from cxlib.errors import StoreError
 from cxlib.params.intake import Repeats
+from cxlib.params.models import Touchpoint
 from cxlib.params.retention import Consent
 
 __all__ = ["Batch", "Ledger", "Snapshot", "Store", "TableVersion", "location_of", "writer_lock"]
@@ -48,7 +49,8 @@ class Store:
         The snapshot that is open.
     tables
         Name -> Ibis table, typed as the contract, times in naive UTC; only the tables that exist. Each is opened when
-        it is first asked for. Customers go by the ids of persons (`identity`), answers by the rule of `repeats`.
+        it is first asked for. Customers go by the ids of persons (`identity`), answers by the rule of `repeats`,
+        touchpoints by the ids of the taxonomy (`placing`).
     """
 
     def __init__(self, place: Where, snapshot: Snapshot, connection: Any, tables: Tables) -> None:
@@ -66,6 +68,7 @@ class Store:
         repeats: Repeats = _ALL,
         consent: Consent = _AGREED,
         timezone: str = "UTC",
+        touchpoints: Mapping[str, Touchpoint] | None = None,
         threads: int | None = None,
         memory_limit: str = MEMORY_LIMIT,
     ) -> Store:
@@ -85,6 +88,8 @@ class Store:
             What needs the consent of customers; who has withdrawn it in the newest snapshot is left out of any.
         timezone
             The reporting timezone, whose months `repeats` may speak of.
+        touchpoints
+            The taxonomy, whose other names are read as its ids; default: names are left as they are.
         threads
             Of DuckDB; default: all cores.
         memory_limit
@@ -98,7 +103,8 @@ class Store:
         place = location_of(Path(root), location)
         snapshot, newest = Ledger.find_beside(place, as_of)
         connection = _connect(readable(place), threads, memory_limit)
-        return cls(place, snapshot, connection, Tables(place, snapshot, newest, connection, repeats, consent, timezone))
+        shown = Tables(place, snapshot, newest, connection, repeats, consent, timezone, touchpoints or {})
+        return cls(place, snapshot, connection, shown)
 
     def text(self, expression: ir.Table) -> Text:
         """Compile an Ibis table expression over `tables`, for `fetch`."""
@@ -134,6 +140,10 @@ class Store:
             found = query()  # copies on this machine had made room for others
         frame: pd.DataFrame = found.to_pandas()
         return frame
+
+    def as_told(self, table: str) -> ir.Table:
+        """Return a table with the names of touchpoints that sources use, all else as in `tables`."""
+        return self._tables.as_told(table)
 
     def pinned(self, table: str) -> tables.Pinned | None:
         """Return the files of a table of the snapshot; None where it has no such table."""

@@ -1,4 +1,4 @@
-"""The tables of an open snapshot: of people who agree, under the ids of persons, of repeated answers those that count.
+"""The tables of an open snapshot: of people who agree, under the ids of persons and of touchpoints, answers that count.
 
 Views upon views, in three schemas: `held` has the tables as the store holds them, `main` shows what readers see, and
 `spare` shows the same rows under the ids that came, for a query that asks for no person.
@@ -14,13 +14,14 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from cxlib import contract
-from cxlib.data import consent, identity, repeats, rules, tables
+from cxlib.data import consent, identity, placing, repeats, rules, tables
 from cxlib.data.columns import needed
 from cxlib.data.ledger import Snapshot
 from cxlib.data.places import Where
 from cxlib.data.sources import name
 from cxlib.data.texts import SPARE, Text, fits, text_of
 from cxlib.params.intake import Repeats
+from cxlib.params.models import Touchpoint
 from cxlib.params.retention import Consent
 
 _HELD = "held"
@@ -37,14 +38,16 @@ class Tables(Mapping[str, ir.Table]):
 
     def __init__(
         self, store: Where, snapshot: Snapshot, newest: Snapshot, connection: Any, rule: Repeats, agreed: Consent,
-        timezone: str,
+        timezone: str, touchpoints: Mapping[str, Touchpoint],
     ) -> None:  # fmt: skip
         self._store, self._connection, self._rule, self._timezone = store, connection, rule, timezone
+        self._touchpoints = touchpoints
         self._newest, self._agreed = newest, agreed
         self._versions = {n: snapshot.tables[n] for n in contract.TABLES if n in snapshot.tables}
         self._pinned: dict[str, tables.Pinned] = {}
         self._open: dict[str, ir.Table] = {}
         self._spare: dict[str, ir.Table] = {}  # of tables that are read by person
+        self._told: dict[str, str] = {}  # what is shown of a table, before touchpoints have their ids
         self._people = ""
         connection.raw_sql(f"CREATE SCHEMA {_HELD}; CREATE SCHEMA {SPARE}")
 
@@ -116,17 +119,25 @@ class Tables(Mapping[str, ir.Table]):
         shown = f"({persons})" if persons else held
         kept = ""
         if table == "responses" and self._rule.keep != "all":
-            self._view(ANSWERS, shown, held if persons else "")
-            kept = self._leave_out(shown)
-        self._view(table, shown + kept, held + kept if persons else "")
+            self._view(ANSWERS, shape, shown, held if persons else "")
+            kept = self._leave_out(f"(SELECT {placing.reading(shape, self._touchpoints) or '*'} FROM {shown})")
+        self._view(table, shape, shown + kept, held + kept if persons else "")
+        self._told[table] = shown + kept
 
-    def _view(self, table: str, shown: str, spare: str) -> None:
+    def _view(self, table: str, shape: contract.Table, shown: str, spare: str) -> None:
         """Show a relation as a table, and where `spare` is one, the same rows under the ids that came."""
-        self._connection.raw_sql(f"CREATE VIEW {name(table)} AS FROM {shown}")
+        taken = placing.reading(shape, self._touchpoints) or "*"
+        self._connection.raw_sql(f"CREATE VIEW {name(table)} AS SELECT {taken} FROM {shown}")
         self._open[table] = self._connection.table(table)
         if spare:
-            self._connection.raw_sql(f"CREATE VIEW {SPARE}.{name(table)} AS FROM {spare}")
+            self._connection.raw_sql(f"CREATE VIEW {SPARE}.{name(table)} AS SELECT {taken} FROM {spare}")
             self._spare[table] = self._connection.table(table, database=SPARE)
+
+    def as_told(self, table: str) -> ir.Table:
+        """Return a table with the names of touchpoints that sources use, all else as in the table that is shown."""
+        as_told = f"told {self[table].get_name()}"
+        self._connection.raw_sql(f"CREATE OR REPLACE VIEW {_HELD}.{name(as_told)} AS FROM {self._told[table]}")
+        return self._connection.table(as_told, database=_HELD)
 
     def _by_person(self, shape: contract.Table, held: str) -> str:
         """Return SQL for the rows of a table under the ids of persons; empty where they are right as they are."""

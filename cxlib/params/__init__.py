@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from cxlib.params.codebook import Codebook, Theme
 from cxlib.params.faults import Fault
-from cxlib.params.loader import check, definition_hash, find_workspace, load
+from cxlib.params.framework import Gap
+from cxlib.params.loader import check, definition_hash, find_workspace, load, open_in
 from cxlib.params.models import (
     Change,
     Checks,
-    Codebook,
     Driver,
     DriverModel,
     Experiment,
@@ -20,7 +21,6 @@ from cxlib.params.models import (
     Rule,
     Segment,
     Source,
-    Theme,
     Touchpoint,
     Workspace,
 )
@@ -34,6 +34,7 @@ __all__ = [
     "Experiment",
     "Fault",
     "File",
+    "Gap",
     "Goal",
     "Metric",
     "Params",
@@ -49,4 +50,5 @@ __all__ = [
     "definition_hash",
     "find_workspace",
     "load",
+    "open_in",
 ]

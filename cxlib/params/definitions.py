@@ -59,6 +59,19 @@ def check_metric(draft: Draft, entry: Entry, types: Types) -> None:
         _part(draft, entry, metric.denominator, types)
 
 
+def check_signals(draft: Draft, entry: Entry, types: Types) -> None:
+    """Check the table, the time and the conditions of each signal of `watch.yml`."""
+    for name, signal in (entry.content.signals or {}).items():
+        columns = _table(draft, entry, ("signals", name), signal.table, signal.time, types)
+        for key in ("among", "bad"):
+            text = getattr(signal, key)
+            if text and columns is not None:
+                names = _expression(draft, entry, ("signals", name, key), text, CONDITION, signal.table, columns)
+                if names:
+                    message = f"a day has no {' and no '.join(sorted(names))}: conditions are about rows alone"
+                    draft.blame(entry, ("signals", name, key), message, text)
+
+
 def _expressions(metric: Metric) -> list[tuple[str, str, str]]:
     """Return key, text and wanted family of each expression over the metric's own table."""
     found = [("filter", metric.filter, CONDITION)]

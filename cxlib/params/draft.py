@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from cxlib.params import yamltext
 from cxlib.params.base import Model
+from cxlib.params.codebook import Codebook
 from cxlib.params.faults import Fault, key_of, model_in, none_of, translate
 from cxlib.params.models import (
-    Codebook,
     DriverModel,
     Experiment,
     Framework,
@@ -25,6 +25,7 @@ from cxlib.params.models import (
     Taxonomy,
     Workspace,
 )
+from cxlib.params.watching import Watch
 
 SINGLES: dict[str, type[Model]] = {
     "workspace": Workspace,
@@ -32,6 +33,7 @@ SINGLES: dict[str, type[Model]] = {
     "framework": Framework,
     "changes": Register,
     "codebook": Codebook,
+    "watch": Watch,
 }
 FOLDERS: dict[str, type[Model]] = {
     "metrics": Metric,
@@ -42,7 +44,9 @@ FOLDERS: dict[str, type[Model]] = {
     "drivers": DriverModel,
 }
 # Keys whose entries stand under their ids.
-_KEYED = {Taxonomy: "touchpoints", Register: "changes", Codebook: "themes", DriverModel: "drivers"}
+_KEYED = {
+    Taxonomy: "touchpoints", Register: "changes", Codebook: "themes", DriverModel: "drivers", Watch: "signals",
+}  # fmt: skip
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 _YAML = (".yml", ".yaml")
 

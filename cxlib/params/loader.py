@@ -11,7 +11,9 @@ from pathlib import Path
 from cxlib.errors import CxError, ParamsError, UsageError
 from cxlib.expressions import parse
 from cxlib.params import draft as drafts
+from cxlib.params import framework, yamltext
 from cxlib.params.faults import Fault
+from cxlib.params.framework import Gap
 from cxlib.params.models import Metric, Params, Part
 from cxlib.params.references import check_references
 
@@ -86,8 +88,27 @@ def load(root: Path) -> Params:
             "framework": framework.goals if framework else (),
             "changes": changes.changes if changes else {},
             "codebook": content.get("codebook", params.codebook),
+            "watch": content.get("watch", params.watch),
         }
     )
+
+
+def open_in(root: Path, params: Params) -> list[Gap]:
+    """Return what the measurement framework leaves open, each with its place in the file.
+
+    Parameters
+    ----------
+    root
+        The workspace.
+    params
+        What `load` made of it.
+    """
+    found = framework.gaps(params)
+    path = next(iter(sorted((Path(root) / "params").glob("framework.y*ml"))), None)
+    if path is None or not found:
+        return found
+    text, file = yamltext.read(path), path.relative_to(root).as_posix()
+    return [gap._replace(file=file, line=text.line(gap.path) if gap.path else 0) for gap in found]
 
 
 def _checked(root: Path, known_columns: Mapping[str, Iterable[str]]) -> tuple[drafts.Draft, list[Fault]]:

@@ -12,13 +12,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from cxlib.params.base import Currency, Day, Model, Name, Names, Null, Window, fault
+from cxlib.params.codebook import Codebook, Theme
 from cxlib.params.intake import File, Limits, Repeats, Source
 from cxlib.params.retention import Consent, Retention
 from cxlib.params.serving import Serving
 from cxlib.params.trials import Change, Covariates, Experiment, Register, Traffic
+from cxlib.params.watching import Watch
 
 # told here too: whoever reads params finds every model in this place
-__all__ = ["Change", "Covariates", "Experiment", "File", "Register", "Source", "Traffic"]
+__all__ = ["Change", "Covariates", "Experiment", "File", "Register", "Source", "Theme", "Traffic"]
 
 ColumnType = Literal["text", "timestamp", "date", "integer", "number", "money", "boolean"]  # contract.TYPES
 Kind = Literal["share", "mean", "ratio", "nps", "rate", "quantile"]
@@ -173,17 +175,24 @@ Stage = Literal["awareness", "consideration", "purchase", "retention", "advocacy
 
 
 class Touchpoint(Model):
-    """One entry of the taxonomy in `touchpoints.yml`."""
+    """One entry of the taxonomy in `touchpoints.yml`.
+
+    `names` are other names that data use for it: `tel`, or a pattern as `web_*`. An order that came through one of its
+    `order_channels` was placed here: orders name no touchpoint. See `cxlib.params.places`.
+    """
 
     id: str
     title: Name
     group: Literal["before", "during", "after", "service"]
+    kind: str = ""  # of its group: see `places.KINDS`
     stage: Stage
     stream: Literal["explore", "evaluate", "engage", "experience"]
     ownership: Literal["owned", "earned", "paid"] = "owned"
     direct: bool = True
     digital: bool = False
     partner: bool = False
+    names: tuple[Name, ...] = ()
+    order_channels: tuple[Name, ...] = ()
 
 
 class Taxonomy(Model):
@@ -194,13 +203,16 @@ class Taxonomy(Model):
 
 
 class Goal(Model):
-    """One line of the measurement framework: what is wanted, how it is seen, who answers for it."""
+    """One line of the measurement framework: what is wanted, how it is seen, who answers for it.
+
+    What is left out is a gap, which `cx check` and the page of the framework tell: see `cxlib.params.framework`.
+    """
 
     goal: Name
     stage: Stage
-    kpi: Name
-    source: Name
-    owner: Name
+    kpi: str = ""
+    source: str = ""
+    owner: str = ""
     team: str = ""
     cadence: Literal["week", "month", "quarter"] = "month"
 
@@ -271,21 +283,6 @@ class Report(Model):
         return data
 
 
-class Theme(Model):
-    """One theme of the codebook: the phrases that assign it, by language."""
-
-    id: str
-    title: Name
-    phrases: Annotated[dict[str, Names], Field(min_length=1)]
-
-
-class Codebook(Model):
-    """`codebook.yml`: the versioned list of themes."""
-
-    version: int = Field(1, ge=1)
-    themes: dict[str, Theme] = Field(default_factory=dict)
-
-
 class Params(Model):
     """Everything the company decides, read and checked."""
 
@@ -300,3 +297,4 @@ class Params(Model):
     framework: tuple[Goal, ...] = ()
     changes: dict[str, Change] = Field(default_factory=dict)
     codebook: Codebook = Codebook()
+    watch: Watch = Watch()

@@ -13,7 +13,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cxlib.contract import TABLES, TYPES
 from cxlib.errors import did_you_mean
-from cxlib.params.definitions import check_condition, check_drivers, check_metric, check_segment, known_types
+from cxlib.params import places
+from cxlib.params.definitions import (
+    check_condition,
+    check_drivers,
+    check_metric,
+    check_segment,
+    check_signals,
+    known_types,
+)
 from cxlib.params.draft import Draft, Entry
 from cxlib.params.faults import none_of
 from cxlib.params.models import Change, Driver, File
@@ -48,8 +56,11 @@ def check_references(draft: Draft, known_columns: Mapping[str, Iterable[str]]) -
     for entry in draft.folders["drivers"].values():
         if entry.content is not None:
             _drivers(draft, entry, types)
-    if "framework" in draft.singles and draft.singles["framework"].content is not None:
-        _framework(draft, draft.singles["framework"])
+    for name, check in _OF_SINGLES.items():
+        if name in draft.singles and draft.singles[name].content is not None:
+            check(draft, draft.singles[name])
+    if "watch" in draft.singles and draft.singles["watch"].content is not None:
+        check_signals(draft, draft.singles["watch"], types)
     if "changes" in draft.singles and draft.singles["changes"].content is not None:
         _changes(draft, draft.singles["changes"], types if workspace and workspace.content else None)
 
@@ -322,3 +333,4 @@ def _levels(draft: Draft, entry: Entry, path: Path_, change: Change) -> None:
 
 
 _CHECKS = {"reports": _report, "sources": _source}
+_OF_SINGLES = {"touchpoints": places.check, "framework": _framework}

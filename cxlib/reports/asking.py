@@ -10,7 +10,7 @@ import pandas as pd
 from cxlib.errors import UsageError
 from cxlib.params.models import Metric
 from cxlib.periods import Period
-from cxlib.reports import why
+from cxlib.reports import watching, why
 from cxlib.reports.named import Named, listed
 from cxlib.reports.speaking import spoken_for
 
@@ -135,6 +135,15 @@ class Questions(Named):
         day = self.period.next_day - timedelta(days=7)
         last = Period(day - timedelta(days=day.weekday()), "week")
         return why.watched(self._inputs, self._metric(metric), last.last(weeks))
+
+    def early_warnings(self) -> pd.DataFrame:
+        """Return what `cx watch` would have said by the end of the run's period: one row per signal of `watch.yml`.
+
+        Rows have the signal in `level`: its share in the period with its interval, `moved` where an alarm was raised or
+        went on, `could not have been seen` where twice the usual would not be noticed within the period; the note says
+        when, against what, and how soon. See `measure.alarms`.
+        """
+        return watching.warned(self._inputs)
 
     def audit(self, metric: str | Metric | None = None, questions: Sequence[str] | str = ()) -> pd.DataFrame:
         """Question the survey itself: how often each defect occurs, and what it does to a score.

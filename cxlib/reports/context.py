@@ -6,7 +6,7 @@ It is frozen beside the numbers, so that a replay needs neither `params/` nor th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,18 +16,20 @@ from pydantic import Field
 from cxlib import params as parameters
 from cxlib.errors import StoreError, UsageError, did_you_mean
 from cxlib.params.base import Model
+from cxlib.params.codebook import Codebook, Theme
 from cxlib.params.models import (
     Change,
     DriverModel,
     Experiment,
+    Goal,
     Metric,
     Params,
     Report,
     Segment,
-    Theme,
     Touchpoint,
     Workspace,
 )
+from cxlib.params.watching import Watch
 from cxlib.periods import Period
 
 if TYPE_CHECKING:
@@ -76,7 +78,16 @@ class Context(Model):
     experiment: str = ""  # the one that the report is about; '' for a report of a period
     changes: dict[str, Change] = Field(default_factory=dict)
     themes: dict[str, Theme] = Field(default_factory=dict)
+    codebook_version: int = 1
+    negators: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    watch: Watch = Watch()
+    framework: tuple[Goal, ...] = ()  # with sources by their titles
     definitions: dict[str, str]  # metric id -> hash of its definition
+
+    @property
+    def codebook(self) -> Codebook:
+        """The codebook that texts of the run are coded by."""
+        return Codebook(version=self.codebook_version, negators=self.negators, themes=self.themes)
 
     @property
     def currency(self) -> str:
@@ -165,7 +176,7 @@ def open_store(root: Path, params: Params, as_of: str) -> Store:
     threads = int(os.environ.get(THREADS) or 0) or None
     return Store.open(
         root, workspace.store, as_of=as_of or None, repeats=rule, consent=workspace.consent,
-        timezone=workspace.timezone, threads=threads,
+        timezone=workspace.timezone, touchpoints=params.touchpoints, threads=threads,
     )  # fmt: skip
 
 
@@ -228,8 +239,22 @@ def gather(params: Params, pack: str, period: str, store: Store, experiment: str
         experiment=experiment,
         changes=params.changes,
         themes=params.codebook.themes,
+        codebook_version=params.codebook.version,
+        negators=params.codebook.negators,
+        framework=_goals(params, {batch.source for batch in store.snapshot.batches}),
+        watch=params.watch,
         definitions={name: parameters.definition_hash(metric) for name, metric in params.metrics.items()},
     )
+
+
+def _goals(params: Params, brought: Container[str]) -> tuple[Goal, ...]:
+    """Return the goals; a source is named by its title, which is what a page prints, and told where it brought nothing.
+
+    `brought` are the sources of the snapshot.
+    """
+    titles = {"": ""} | {name: source.title for name, source in params.sources.items()}
+    titles |= {name: f"{title} (not in the store)" for name, title in titles.items() if name and name not in brought}
+    return tuple(goal.model_copy(update={"source": titles[goal.source]}) for goal in params.framework)
 
 
 def _origins(params: Params, store: Store, period: Period) -> tuple[Origin, ...]:

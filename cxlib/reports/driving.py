@@ -49,8 +49,7 @@ def evidence(inputs: Inputs, model: DriverModel, months: int, seed: int) -> pd.D
         found = drivers.compare(said, fit, tried, confidence=inputs.context.workspace.confidence)
         return _about(found, model)
 
-    parts = [*_key(inputs, model), str(months), str(seed)]
-    parts += [theme.model_dump_json() for theme in inputs.context.themes.values()]
+    parts = [*_key(inputs, model), str(months), str(seed), inputs.context.codebook.model_dump_json()]
     parts += [plan.model_dump_json() for plan in _plans(inputs, model).values()]
     return inputs.answer("driver_evidence", parts, make)
 
@@ -110,7 +109,8 @@ def _stated(inputs: Inputs, model: DriverModel, answers: pd.DataFrame) -> pd.Dat
         return None
     themes = {name: inputs.context.themes[name] for name in dict.fromkeys(named.values())}
     written = answers[answers["comment"].notna()]
-    said = voice.mentions(written["comment"], themes).assign(**{bring.CUSTOMER: written[bring.CUSTOMER]})
+    book = inputs.context.codebook.model_copy(update={"themes": themes})
+    said = voice.code(written["comment"], book).assign(**{bring.CUSTOMER: written[bring.CUSTOMER]})
     return drivers.stated(said, named, kind="mentions", cluster=bring.CUSTOMER, **bring.how(inputs))
 
 

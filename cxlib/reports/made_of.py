@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cxlib.errors import StoreError
-from cxlib.params.models import Params
+from cxlib.params.models import Framework, Params
 from cxlib.periods import Period
-from cxlib.reports import provenance
+from cxlib.reports import places, provenance
 from cxlib.reports.build import Build
 
 _MONTH = re.compile(r"\d{4}-\d\d")
@@ -30,13 +30,13 @@ def made_of(build: Build) -> dict[str, Any]:
     Returns
     -------
     dict
-        `code` (of cxlib), `packages` (of the versions that numbers depend on), `params` (file -> digest) and `tables`
-        (table -> digest of the files that the run may read).
+        `code` (of cxlib), `packages` (of the versions that numbers depend on), `params` (file -> digest; the labels of
+        the codebook's audit among them) and `tables` (table -> digest of the files that the run may read).
     """
     return {
         "code": code(),
         "packages": provenance.digest(repr(sorted(provenance.versions().items())).encode())[:12],
-        "params": params_of(build.params, build.report.id),
+        "params": params_of(build.params, build.report.id) | labels_of(build.root, build.params),
         "tables": tables_of(build.root, build.params, build.snapshot, build.period),
     }
 
@@ -80,6 +80,7 @@ def _named(what: str, then: Mapping[str, str], now: Mapping[str, str]) -> str:
 def params_of(params: Params, pack: str) -> dict[str, str]:
     """Return file below `params/` -> digest of what it says, for all that a run of the pack can read."""
     parts = {"workspace": params.workspace, f"reports/{pack}": params.reports[pack], "codebook": params.codebook}
+    parts |= {"framework": Framework(goals=params.framework), "watch": params.watch}
     for kind in _PARAMS:
         parts |= {f"{kind}/{name}": one for name, one in getattr(params, kind).items()}
     without = {"serving", "retention"}  # how reports are shown, and for how long things stay, makes no report another
@@ -87,6 +88,12 @@ def params_of(params: Params, pack: str) -> dict[str, str]:
         name: provenance.digest(one.model_dump_json(exclude=without).encode())[:12]
         for name, one in sorted(parts.items())
     }
+
+
+def labels_of(root: Path, params: Params) -> dict[str, str]:
+    """Return the file of the labels of the codebook's audit -> its digest; nothing without one."""
+    path = root / places.AUDITS / f"{params.codebook.version}.csv"
+    return {f"audits/{path.stem}": provenance.digest(path.read_bytes())[:12]} if path.is_file() else {}
 
 
 def tables_of(root: Path, params: Params, snapshot: Mapping[str, Any], period: Period) -> dict[str, str]:

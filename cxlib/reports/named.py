@@ -28,6 +28,11 @@ class Named:
         return {name: metric.title for name, metric in self.metrics.items()}
 
     @property
+    def places(self) -> Mapping[str, str]:
+        """Touchpoint id -> its title, for charts that name touchpoints."""
+        return {name: point.title for name, point in self.context.touchpoints.items()}
+
+    @property
     def lead(self) -> str:
         """The id of the metric that the report leads with: of those measured so far, the pack's first with any rows."""
         names = self.context.report.metrics

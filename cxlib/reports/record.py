@@ -16,9 +16,9 @@ import pandas as pd
 from cxlib import params as parameters
 from cxlib import results
 from cxlib.errors import UsageError
-from cxlib.params.models import Metric, Segment, Touchpoint
+from cxlib.params.models import Goal, Metric, Segment, Touchpoint
 from cxlib.periods import Period
-from cxlib.reports import boxes, checks
+from cxlib.reports import boxes, checks, goals
 from cxlib.reports.against import compared
 from cxlib.reports.asking import Questions
 from cxlib.reports.boxes import Shown
@@ -115,6 +115,8 @@ class Run(Questions, Customers, Journeys, Voices, Trials):
         Metric id -> definition, as frozen with the run; the pack's own first, in its order.
     segments, touchpoints
         The dimensions by id, likewise, and the taxonomy.
+    goals
+        The measurement framework, in its order.
     """
 
     def __init__(self, context: Context, inputs: Inputs) -> None:
@@ -125,6 +127,7 @@ class Run(Questions, Customers, Journeys, Voices, Trials):
         cuts = {name: context.segments[name] for name in context.report.segments}
         self.segments: Mapping[str, Segment] = cuts | context.segments
         self.touchpoints: Mapping[str, Touchpoint] = context.touchpoints
+        self.goals: Sequence[Goal] = context.framework
         self._inputs = inputs
         self._offers = Offers(context, inputs.frozen)
         self._seen: dict[str, tuple[float, float]] = {}  # metric -> rows, missing rows of the period
@@ -213,6 +216,26 @@ class Run(Questions, Customers, Journeys, Voices, Trials):
         bare = (found["status"] == results.UNDEFINED) & (found["comparison"] != "level")
         judged = changes.judge(found[~bare].reset_index(drop=True), wanted, alpha=1 - level, confidence=level)
         return unfinished(judged) if self.context.partial else judged
+
+    def framework(self, measured: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return today's value of the KPI of every goal, with its changes and how it stands to its target.
+
+        Parameters
+        ----------
+        measured
+            What `measure` gave for the page, compared with `previous`, `year_ago` and `target`: KPIs among it are taken
+            as they are. Default: the pack's metrics so compared.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows of `measure`, KPI by KPI in the order of `goals`, of the run's period. KPIs that the pack does not show
+            are measured all the same and judged as a family of their own.
+        """
+        shown = self.measure(compare=goals.COMPARE) if measured is None else measured
+        return goals.measured(
+            self.goals, self.period.label, shown, lambda names: self.measure(names, compare=goals.COMPARE)
+        )
 
     def _cuts(
         self, metric: Metric, segments: Sequence[Segment], others: Sequence[Period], target: bool
@@ -332,8 +355,11 @@ class Run(Questions, Customers, Journeys, Voices, Trials):
         boxes.display(self._offers.table(html, name), "a table")
 
     def record(self, *frames: pd.DataFrame) -> None:
-        """Record result frames as this notebook's numbers, and say what was recorded; always the last cell."""
-        frame, frozen = results.concat(frames), self._inputs.frozen
+        """Record result frames as this notebook's numbers, and say what was recorded; always the last cell.
+
+        A row that several frames hold is recorded once.
+        """
+        frame, frozen = results.concat(frames).drop_duplicates(ignore_index=True), self._inputs.frozen
         words = f"{formats.counted(len(frame))} rows of {frame['metric'].nunique()} metrics"
         if not (frozen.recording and frozen.run_folder):
             why = "a published run is shown again" if frozen.published else "no run folder, nothing is written"

@@ -253,8 +253,10 @@ class Sums:
         words = [_code(), kind, metric.model_dump_json(exclude=_WORDS), about.timezone, *more]
         words += [segment.model_dump_json(exclude=_WORDS) for segment in segments]
         words.append(about.repeated_responses.model_dump_json())
+        places = self.context.touchpoints.values()
         if reads.asks_taxonomy(metric, segments):
-            words += [touchpoint.model_dump_json() for touchpoint in self.context.touchpoints.values()]
+            words += [touchpoint.model_dump_json() for touchpoint in places]
+        words += [touchpoint.model_dump_json(include={"id", "names"}) for touchpoint in places if touchpoint.names]
         needed = sorted(reads.reads(metric, segments, about.repeated_responses))
         keys = [self._key(label, periods, needed) for label, (_, periods) in items.items()]
         return _Asked(metric, items, self.kept, f"{kind}-{_digest(words)}", keys)

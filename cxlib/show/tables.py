@@ -11,41 +11,60 @@ from cxlib.periods import Period
 from cxlib.show import markup, rows
 from cxlib.show.about import definitions, freshness
 from cxlib.show.audit import survey_audit
+from cxlib.show.bad_causes import bad_causes_table
 from cxlib.show.by_segment import by_segment_table
 from cxlib.show.causes import cause_table
 from cxlib.show.change_table import changes_table
 from cxlib.show.compared import importance_compared_table
 from cxlib.show.comparisons import changes
+from cxlib.show.consistency import consistency_table
+from cxlib.show.conversion import funnel_table
+from cxlib.show.coverage import coverage_table
 from cxlib.show.drivers import driver_table
 from cxlib.show.formats import Format, formatting, headed, metric_of
+from cxlib.show.framework import framework_table
+from cxlib.show.friction import friction_table
 from cxlib.show.hazards import hazard_table
 from cxlib.show.heat import GROUPS
+from cxlib.show.leakage import leakage_table
 from cxlib.show.lifetime import value_checks_table
 from cxlib.show.loyalty import churn_table, survival_table
 from cxlib.show.markup import Cell, Html
 from cxlib.show.migration import transitions_table
+from cxlib.show.moments import moments_table
 from cxlib.show.money import link_table
+from cxlib.show.mood import mood_table
+from cxlib.show.moves import moves_table
+from cxlib.show.novelty import candidates_table, new_words_table
 from cxlib.show.partners import partner_league_table
+from cxlib.show.path_steps import paths_table
+from cxlib.show.promise import promise_table
+from cxlib.show.quotes import quotes_table
 from cxlib.show.repeat import repeat_table
 from cxlib.show.say_do import said_and_did_table
 from cxlib.show.scorecard import scorecard
 from cxlib.show.segments import profile_table
 from cxlib.show.standing import standing_table
+from cxlib.show.theme_table import codebook_table, theme_table
 from cxlib.show.transfers import brand_transfer_table
 from cxlib.show.trial_decision import decision_table, health_table
 from cxlib.show.trial_design import plan_table
 from cxlib.show.trial_effects import effects_table, estimators_table
 from cxlib.show.trial_looks import looks_table
+from cxlib.show.warnings import early_warnings_table
 from cxlib.show.weighting import weighting
 from cxlib.show.worth import worth_table
 
 __all__ = [
-    "brand_transfer_table", "by_segment_table", "cause_table", "changes", "changes_table", "churn_table",
-    "decision_table",
-    "definitions", "driver_table", "effects_table", "estimators_table", "freshness", "hazard_table", "health_table",
-    "importance_compared_table", "levels", "link_table", "looks_table", "partner_league_table", "plan_table",
-    "profile_table", "repeat_table", "said_and_did_table", "scorecard", "standing_table", "survey_audit",
-    "survival_table", "touchpoints", "transitions_table", "value_checks_table", "weighting", "worth_table",
+    "bad_causes_table", "brand_transfer_table", "by_segment_table", "candidates_table", "cause_table", "changes",
+    "changes_table", "churn_table", "codebook_table", "consistency_table", "coverage_table", "decision_table",
+    "definitions", "driver_table", "early_warnings_table", "effects_table", "estimators_table", "framework_table",
+    "freshness", "friction_table", "funnel_table", "hazard_table", "health_table", "importance_compared_table",
+    "leakage_table", "levels", "link_table", "looks_table", "moments_table", "mood_table", "moves_table",
+    "new_words_table", "partner_league_table", "paths_table", "plan_table", "profile_table", "promise_table",
+    "quotes_table", "repeat_table", "said_and_did_table", "scorecard", "standing_table", "survey_audit",
+    "survival_table", "theme_table", "touchpoints", "transitions_table", "value_checks_table", "weighting",
+    "worth_table",
 ]  # fmt: skip
 
 _NOT_PLACED = "not placed"

@@ -1,0 +1,137 @@
+"""What a run answers about what customers say: redacted, frozen without anybody, replayed, and with its reason."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cxlib as cx
+from cxlib import params as parameters
+from cxlib import results
+from cxlib.analysis import voice
+from cxlib.analysis.voice import rates
+from cxlib.errors import RunError, UsageError
+from cxlib.reports import disclosure, made_of, places, voicing
+from cxlib.reports.record import Run
+
+PERIOD = "2026-10"
+EXACT = 1e-9
+
+ANSWERS: dict[str, Callable[[Run], pd.DataFrame]] = {
+    "themes": lambda run: run.themes(months=4),
+    "theme_changes": lambda run: run.theme_changes("previous", window=6),
+    "theme_scores": lambda run: run.theme_scores("csat_mean", window=6),
+    "theme_decomposition": lambda run: run.theme_decomposition("csat_mean", against="previous"),
+    "theme_costs": lambda run: run.theme_costs(months=12),
+    "sentiment": lambda run: run.sentiment("csat_mean", window=12),
+    "quotes": lambda run: run.quotes(window=6),
+    "new_themes": lambda run: run.new_themes(months=7),
+    "theme_candidates": lambda run: run.theme_candidates(window=6, n=2),
+}
+
+
+@pytest.fixture
+def at_demo(demo_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(demo_workspace)
+    return demo_workspace
+
+
+@pytest.mark.parametrize("question", ANSWERS)
+def test_answers_are_kept_without_anybody_and_replayed_for_ever(
+    at_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    ask, folder = ANSWERS[question], tmp_path / "run"
+    recording = cx.open_run(PERIOD, run_folder=str(folder), notebook="04")
+    frame = ask(recording)
+    least = recording.context.workspace.min_n
+    assert len(frame)
+    assert set(frame["status"]) != {results.UNDEFINED}
+    assert (frame["period"] != "").all()
+    assert (frame["definition"] != "").all()
+    assert not (frame["n"] < least).any()
+    people = set(voicing.said(recording._inputs, recording.period.last(6)).rows["customer_id"])
+    texts = pd.concat([frame[name] for name in (*results.TEXT, "note")])
+    assert not texts.isin(people).any()
+    assert disclosure.check(folder, dict.fromkeys(recording.metrics, least), least)["found"] == []
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    pd.testing.assert_frame_equal(ask(cx.open_run(PERIOD, run_folder=str(folder), notebook="04")), frame)
+
+
+def test_texts_are_redacted_before_anything_else_and_nothing_planted_is_left(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    texts = voicing.said(run._inputs, run.period.last(36)).rows["text"].unique()
+    raw = run.frame(run.tables["responses"].select("comment"))["comment"].dropna().unique()
+    planted = [text for text in raw if voice.spans(text)]
+    assert planted  # one comment in a hundred tells who somebody is
+    assert not set(planted) & set(texts)
+    assert not any(voice.spans(text) for text in texts)
+    assert any("[address]" in text for text in texts)
+
+
+def test_the_parts_of_a_change_add_up_to_what_is_measured(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    found = run.theme_decomposition("csat_mean", against="year_ago")
+    measured = run.measure("csat_mean", compare="year_ago")
+    change = measured.loc[measured["comparison"] == "difference", "estimate"].iloc[0]
+    parts = found[found["comparison"].isin(["mix", "rate"]) & (found["level"] != "all") & (found["at"] == "")]
+    assert parts["estimate"].sum() == pytest.approx(change, abs=EXACT)
+
+
+def test_without_an_audit_it_says_so_and_with_one_rates_are_corrected(
+    at_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "audited"
+    shutil.copytree(at_demo, root)
+    monkeypatch.chdir(root)
+    before = cx.open_run(PERIOD)
+    plain = before.themes(months=3)
+    assert set(plain.loc[plain["status"] == results.OK, "note"]) == {rates.CODED}
+    said = voicing.said(before._inputs, before.period.last(3))
+    labels = said.codes.fillna(0).astype(int).set_axis(list(before.context.themes), axis=1)
+    path = root / places.AUDITS / f"{before.context.codebook_version}.csv"
+    path.parent.mkdir()
+    params = parameters.load(root)
+    assert made_of.labels_of(root, params) == {}
+    labels.assign(response_id=said.rows["verbatim_id"], rater="a").to_csv(path, index=False)
+    assert list(made_of.labels_of(root, params)) == [f"audits/{path.stem}"]  # the report is made anew
+    after = cx.open_run(PERIOD).themes(months=3)
+    assert set(after.loc[after["level"] == "Price", "definition"]) == {
+        voice.definition(before.context.codebook, "price")
+    }
+    right = after[(after["metric"] == rates.CORRECTED) & (after["at"] == "3 periods") & (after["status"] == results.OK)]
+    coded = after[(after["metric"] == rates.SHARE) & (after["at"] == "3 periods")].set_index("level")["estimate"]
+    assert len(right)
+    assert right["estimate"].to_numpy() == pytest.approx(coded[right["level"]].to_numpy(), abs=0.02)  # languages
+    path.write_text("response_id,nothing\nr1,1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="none of the themes"):
+        cx.open_run(PERIOD).themes(months=3)
+
+
+def test_what_cannot_be_told_is_undefined_with_its_reason(at_demo: Path) -> None:
+    run = cx.open_run(PERIOD)
+    assert run.theme_scores("churn_rate")["note"].tolist() == [
+        f"{run.metrics['churn_rate'].title} is no score of answers"
+    ]
+    silent = cx.open_run("2020-01")
+    assert set(silent.themes()["status"]) == {results.UNDEFINED}
+    assert set(silent.quotes()["note"]) == {"nobody wrote anything in these months"}
+    with pytest.raises(UsageError, match="window"):
+        run.themes(window=0)
+
+
+def test_a_published_run_does_not_look_for_labels(
+    at_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    cx.open_run(PERIOD, run_folder=str(folder), notebook="04").themes(months=2)
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    again = cx.open_run(PERIOD, run_folder=str(folder), notebook="04")
+    assert len(again.themes(months=2))
+    with pytest.raises(RunError, match="does not hold"):
+        again.themes(months=3)
