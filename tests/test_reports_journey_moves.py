@@ -116,3 +116,11 @@ def test_a_workspace_of_answers_alone_has_no_funnel_and_says_why(
     assert stages["status"].tolist() == [results.UNDEFINED]
     assert stages["note"].item().startswith("a funnel needs two stages, and nothing is recorded of website")
     assert set(moves["level"]) <= {"Survey", "all"}
+
+
+def test_events_of_one_moment_stand_in_the_order_of_the_taxonomy(at_demo: Path) -> None:
+    """A shop that notes order, checkout and payment with one time has them in the order in which people do them."""
+    places = journey_moves._places(cx.open_run(PERIOD)._inputs)
+    order = ["website", "checkout", "payment", "order", "delivery", "billing"]
+    assert sorted(order, key=places.__getitem__) == order
+    assert places["order"] == places["joined"]

@@ -92,12 +92,16 @@ def test_without_an_audit_it_says_so_and_with_one_rates_are_corrected(
     plain = before.themes(months=3)
     assert set(plain.loc[plain["status"] == results.OK, "note"]) == {rates.CODED}
     said = voicing.said(before._inputs, before.period.last(3))
-    labels = said.codes.fillna(0).astype(int).set_axis(list(before.context.themes), axis=1)
+    codes = said.codes.fillna(0).astype(int).set_axis(list(before.context.themes), axis=1)
+    labels = before.audit_sample(n=1_000)
+    assert sorted(labels["response_id"]) == sorted(said.rows["verbatim_id"])
+    place = pd.Index(said.rows["verbatim_id"]).get_indexer(pd.Index(labels["response_id"]))
+    labels[codes.columns] = codes.iloc[place].to_numpy()
     path = root / places.AUDITS / f"{before.context.codebook_version}.csv"
     path.parent.mkdir()
     params = parameters.load(root)
     assert made_of.labels_of(root, params) == {}
-    labels.assign(response_id=said.rows["verbatim_id"], rater="a").to_csv(path, index=False)
+    labels.to_csv(path, index=False)
     assert list(made_of.labels_of(root, params)) == [f"audits/{path.stem}"]  # the report is made anew
     after = cx.open_run(PERIOD).themes(months=3)
     assert set(after.loc[after["level"] == "Price", "definition"]) == {
@@ -128,10 +132,15 @@ def test_a_published_run_does_not_look_for_labels(
     at_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
-    cx.open_run(PERIOD, run_folder=str(folder), notebook="04").themes(months=2)
+    recording = cx.open_run(PERIOD, run_folder=str(folder), notebook="04")
+    recording.themes(months=2)
+    with pytest.raises(UsageError, match="no report may hold"):
+        recording.audit_sample()
     (folder / "run.json").write_text("{}", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     again = cx.open_run(PERIOD, run_folder=str(folder), notebook="04")
+    with pytest.raises(RunError, match="holds no tables"):
+        again.audit_sample()
     assert len(again.themes(months=2))
     with pytest.raises(RunError, match="does not hold"):
         again.themes(months=3)

@@ -14,12 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from cxlib import params as parameters
 from cxlib.errors import UsageError
-from cxlib.reports import bring, voicing
+from cxlib.reports import bring
 from cxlib.reports.execute import WORKSPACE
 from cxlib.reports.inputs import Inputs
 from cxlib.reports.places import AUDITS
@@ -51,19 +50,6 @@ def audited(inputs: Inputs) -> Audit | None:
     """
     path = _path(inputs)
     return inputs.once(f"audit {path}", lambda: _read(inputs, path)) if path else None
-
-
-def sample(inputs: Inputs, n: int, window: int, seed: int) -> pd.DataFrame:
-    """Return texts to be labelled, as the file is to be kept; see `Run.audit_sample`."""
-    from cxlib.analysis import voice
-
-    said = voicing.said(inputs, bring.reach(bring.own(inputs), window))
-    drawn = voice.audit_sample(
-        said.rows["text"], said.codes.astype("boolean"), n=n, rng=np.random.default_rng(seed)
-    )
-    rows = said.rows.loc[drawn.index]
-    found = {KEY: rows["verbatim_id"], "text": rows["text"], "rater": "", WEIGHT: drawn["weight"]}
-    return pd.DataFrame(found | dict.fromkeys(inputs.context.themes, "")).reset_index(drop=True)
 
 
 def _path(inputs: Inputs) -> Path | None:

@@ -176,6 +176,31 @@ class Voices(Named):
         """Return a candidate of `theme_candidates` as an entry for `params/codebook.yml`, to be read and mended."""
         return voicing_words.entry(self._inputs, theme, _count("window", window), _count("n", n), _seed(seed))
 
+    def audit_sample(self, n: int = 200, window: int = 3, seed: int = 1) -> pd.DataFrame:
+        """Choose texts for people to label, so that the codebook's error can be measured; while exploring only.
+
+        Parameters
+        ----------
+        n
+            How many; half of them name a theme, as many of each as there are.
+        window
+            How many months they are drawn from.
+        seed
+            Of the draw.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `response_id`, `text` (redacted), `weight`, `rater` and a blank column per theme. Fill them with yes or no
+            and keep the rows, without `text` if you like, as `data/audits/<version of the codebook>.csv`.
+
+        Raises
+        ------
+        UsageError
+            In a run that is recorded: it may not hold texts of single customers.
+        """
+        return voicing_words.to_label(self._inputs, _count("n", n), _count("window", window), _seed(seed))
+
 
 def _count(what: str, number: int) -> int:
     """Return a number of months; `UsageError` where it counts none."""

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.errors import UsageError
 from cxlib.measure.plans import Undefined
 from cxlib.periods import Period
-from cxlib.reports import bring, voicing
+from cxlib.reports import audits, bring, voicing
 from cxlib.reports.inputs import Inputs
 
 if TYPE_CHECKING:
@@ -72,6 +73,19 @@ def candidates(inputs: Inputs, window: int, n: int, seed: int) -> pd.DataFrame:
 def entry(inputs: Inputs, theme: str, window: int, n: int, seed: int) -> str:
     """Return a candidate as an entry of `codebook.yml`; see `Run.codebook_entry`."""
     return found_themes(inputs, window, n, seed).codebook_entry(theme)
+
+
+def to_label(inputs: Inputs, n: int, window: int, seed: int) -> pd.DataFrame:
+    """Return texts for people to label, in the columns of the file of labels; see `Run.audit_sample`."""
+    from cxlib.analysis import voice
+
+    if inputs.frozen.recording:
+        raise UsageError("texts to be labelled are for cx lab: no report may hold texts of single customers")
+    said = voicing.said(inputs, bring.reach(bring.own(inputs), window))
+    drawn = voice.audit_sample(said.rows["text"], said.codes.astype("boolean"), n=n, rng=np.random.default_rng(seed))
+    rows = said.rows.loc[drawn.index]
+    found = {audits.KEY: rows["verbatim_id"], "text": rows["text"], audits.WEIGHT: drawn["weight"], "rater": ""}
+    return pd.DataFrame(found | dict.fromkeys(inputs.context.themes, "")).reset_index(drop=True)
 
 
 def found_themes(inputs: Inputs, window: int, n: int, seed: int) -> Themes:

@@ -7,6 +7,7 @@ import pandas as pd
 from cxlib import results
 from cxlib.analysis.voice.rates import ANY, CORRECTED, METRICS, SHARE
 from cxlib.periods import Period
+from cxlib.show import rows
 from cxlib.show.canvas import Chart, nothing, themed
 from cxlib.show.drivers import why
 from cxlib.show.formats import formatting
@@ -33,8 +34,9 @@ def theme_time(themes: pd.DataFrame, *, finding: str | None = None, locale: str 
     order = [one.name for one in lines(themes) if months.get(one.name, 0) >= _LEAST][:_MOST]
     if not order:
         return nothing(why(themes, "no theme is named by enough customers in several months"), finding)
-    metric = CORRECTED if (monthly.loc[monthly["status"] == results.OK, "metric"] == CORRECTED).any() else SHARE
-    drawn = monthly[(monthly["metric"] == metric) & monthly["level"].isin(order)]
+    right = set(monthly.loc[(monthly["status"] == results.OK) & (monthly["metric"] == CORRECTED), "level"])
+    of = monthly["level"].isin(right).map({True: CORRECTED, False: SHARE})
+    drawn = monthly[(monthly["metric"] == of) & monthly["level"].isin(order)]
     place = drawn["level"].map({name: number for number, name in enumerate(order)})
     panels = drawn.assign(_place=place).sort_values(["_place", "period"], kind="stable").drop(columns="_place")
     panels = results.conform(panels.assign(metric=panels["level"], segment="all", level="all"))
@@ -43,12 +45,16 @@ def theme_time(themes: pd.DataFrame, *, finding: str | None = None, locale: str 
 
 
 def _finding(panels: pd.DataFrame, locale: str | None) -> str:
-    """Name the theme that went furthest from month to month, by the width of its intervals: what it did, no verdict."""
-    known = panels[panels["status"] == results.OK]
-    each = known.groupby("metric", sort=False)
-    width = (known["conf_high"] - known["conf_low"]).groupby(known["metric"], sort=False).mean()
-    name = ((each["estimate"].max() - each["estimate"].min()) / width).idxmax()
-    mine, form = known[known["metric"] == name], formatting(None, locale)
-    ends = [mine.loc[place] for place in (mine["estimate"].idxmin(), mine["estimate"].idxmax())]
-    told = [f"{form.value(row['estimate'], 'percent')} of texts in {Period.parse(row['period']).title}" for row in ends]
+    """Name the theme that went furthest from month to month, by its widest interval: what it did, no verdict."""
+    form, ends = formatting(None, locale), {}
+    for name in dict.fromkeys(panels["metric"]):
+        known = rows.records(panels[(panels["metric"] == name) & (panels["status"] == results.OK)])
+        low, high = (pick(known, key=lambda row: float(row["estimate"])) for pick in (min, max))
+        widest = max(row["conf_high"] - row["conf_low"] for row in known)
+        ends[name] = ((high["estimate"] - low["estimate"]) / widest if widest > 0 else 0.0, low, high)
+    name = max(ends, key=lambda one: ends[one][0])
+    told = [
+        f"{form.value(row['estimate'], 'percent')} of texts in {Period.parse(row['period']).title}"
+        for row in ends[name][1:]
+    ]
     return f"{name} went furthest: between {told[0]} and {told[1]}"

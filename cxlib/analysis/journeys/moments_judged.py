@@ -33,7 +33,7 @@ _FEW = 30  # customers, whom a number of touchpoints must have to be told by its
 def journeys_of(told: pd.DataFrame, span: pd.Timedelta, since: Any = None) -> pd.DataFrame:
     """Return one row a journey: `who`, `at` (its last answer), `good` (every answer), `touched`, `alone`.
 
-    `alone` is the chance that all would be good if each touchpoint went as it does on average from `since` on, by itself.
+    `alone` is the chance that all would be good if each touchpoint went as on average from `since` on, by itself.
     """
     fresh = (told["who"] != told["who"].shift()) | (told["at"] - told["at"].shift() > span)
     share = told["touchpoint"].map(told[_now(told, since)].groupby("touchpoint")["good"].mean()).fillna(1.0)

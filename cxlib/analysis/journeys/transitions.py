@@ -25,7 +25,7 @@ TRANSITION, MOVES, SEGMENT = "transition", "moves", "touchpoint"
 START, END = "start of the journey", "end of the journey"
 _START, _END = -2, -1  # their numbers; those of touchpoints begin with 0
 LOOP = "the same touchpoint again"
-_METHOD = "share of moves"
+_METHOD, _METHOD_OF_SHOWN = "share of moves", "share of the moves that may be shown"
 _MOST_LEFT_OUT = 0.1  # of the moves from an origin
 _FEW = "fewer customers than may be shown moved so, or did more than a tenth of the moves from there"
 
@@ -108,7 +108,8 @@ def transitions(
             note="no customer has two events that follow each other",
         )  # fmt: skip
     few = _few(counts, min_n)
-    parts = [_rows(counts[~few], given.note, confidence)] if not few.all() else []
+    method = _METHOD_OF_SHOWN if few.any() else _METHOD
+    parts = [_rows(counts[~few], given.note, confidence, method)] if not few.all() else []
     return results.concat([*parts, _suppressed(counts[few])]) if few.any() else parts[0]
 
 
@@ -188,7 +189,7 @@ def _moves(events: Events, names: ir.Table, gap: timedelta | None, ends: bool) -
     return ibis.union(found.select(WHO, "origin", target=found.target.fill_null(ibis.literal(_END, "int32"))), begun)
 
 
-def _rows(counts: pd.DataFrame, note: str, confidence: float) -> pd.DataFrame:
+def _rows(counts: pd.DataFrame, note: str, confidence: float, method: str) -> pd.DataFrame:
     """Return the rows of counted pairs."""
     counts = counts.sort_values(["origin", "target"], ignore_index=True)
     moments = _moments(counts)
@@ -198,7 +199,7 @@ def _rows(counts: pd.DataFrame, note: str, confidence: float) -> pd.DataFrame:
     told = np.array([". ".join(filter(None, (one, note))) for one in told])
     named = {"segment": SEGMENT, "level": origin, "against": target}
     shares = found.assign(
-        **named, metric=TRANSITION, comparison="share", method=_METHOD + ", " + found["method"],
+        **named, metric=TRANSITION, comparison="share", method=method + ", " + found["method"],
         note=[". ".join(filter(None, both)) for both in zip(told, found["note"], strict=True)],
     )  # fmt: skip
     sizes = results.frame(

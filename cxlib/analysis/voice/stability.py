@@ -43,8 +43,9 @@ def stability(
         Comparison `index`. Metric `agreement between starts` and `agreement between halves of the texts`: the mean
         over runs of the adjusted Rand index (Hubert and Arabie 1985) between the first theme of each text by that fit
         and by the fit of all, `at` `adjusted Rand`; and of the cosine of matched themes, `at` `cosine`; the limits
-        hold the middle of the runs. Then for each theme (`level`) `theme comes back`: the share of the halves in which
-        a theme of a cosine of 0.5 and more is found. `too_few` where there are no themes.
+        hold the middle of the runs. Starts agree wholly where nothing is drawn, see `themes`. Then for each theme
+        (`level`) `theme comes back`: the share of the halves in which a theme of a cosine of 0.5 and more is found.
+        `too_few` where there are no themes.
     """
     runs, rng = doors.whole("runs", runs, 2, 1_000), doors.generator(rng)
     written = read(texts, customer=customer, redacted=bool(settings.get("redacted")), ids=settings.get("ids", ()))

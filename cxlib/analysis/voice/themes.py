@@ -155,8 +155,8 @@ def themes(
     n
         Candidates looked for; those that too few texts name are left out.
     rng
-        Source of the starting values; default a fixed seed. The same seed gives the same themes to the digit, whatever
-        the order of the texts.
+        Draws which texts are fitted where more than 50,000 differ, and the starts of clusters; default a fixed seed.
+        Otherwise nothing is drawn: the same texts give the same themes to the digit, whatever their order.
     language
         Of the texts: whose stop words are left out, and whose forms of a word are one term. Texts of several languages
         make themes of one language each; give those of one language where they should be parted further.
@@ -199,22 +199,14 @@ def themes(
     written = read(texts, customer=customer, redacted=redacted, ids=ids)
     method = _METHODS[embedder is not None]
     terms, table = learn(written, barred, spoken, least=min_n, most=MOST_SAY, at_most=MOST_TERMS)
-    fault = _fault(written, len(terms.names), n)
-    if fault:
-        return _nothing(written, fault, method)
-    parting = _fitted(written, terms, table, n, draw, embedder)
+    rows = np.flatnonzero(np.diff(table.tocsr().indptr) > 0) if embedder is None else np.arange(len(written.distinct))
+    most = min(len(rows), len(terms.names))
+    if n > most:
+        few = f"{n} themes asked for, but the texts that differ and the words that enough customers share allow {most}"
+        return _nothing(written, few if written.distinct else "nothing was written", method)
+    parting = _fitted(written, terms, table, rows, n, draw, embedder)
     found = _told(written, terms, table, parting, (min_share, min_n, confidence), method)
     return found if previous is None else found.matched(previous)
-
-
-def _fault(written: Written, terms: int, n: int) -> str:
-    """Say why so many themes cannot be found, empty where they can."""
-    if not written.distinct:
-        return "nothing was written"
-    most = min(len(written.distinct), terms)
-    if most >= n:
-        return ""
-    return f"{n} themes asked for, but the texts that differ and the words that enough customers share allow {most}"
 
 
 def _nothing(written: Written, why: str, method: str) -> Themes:
@@ -224,16 +216,16 @@ def _nothing(written: Written, why: str, method: str) -> Themes:
 
 
 def _fitted(
-    written: Written, terms: Terms, table: Any, n: int, rng: np.random.Generator, embedder: Embedder | None
-) -> Factors | Clusters:
-    """Fit the texts that hold a term, or as many of them as are fitted at most."""
-    rows = np.flatnonzero(np.diff(table.tocsr().indptr) > 0) if embedder is None else np.arange(len(written.distinct))
+    written: Written, terms: Terms, table: Any, rows: np.ndarray, n: int, rng: np.random.Generator,
+    embedder: Embedder | None,
+) -> Factors | Clusters:  # fmt: skip
+    """Fit these rows of the distinct texts, or as many of them as are fitted at most."""
     if len(rows) > FITTED:
         rows = np.sort(rng.permutation(rows)[:FITTED])
-    counts, seed = written.counts[rows], int(rng.integers(2**31))
+    counts = written.counts[rows]
     if embedder is not None:
-        return clusters(embedder, [written.distinct[row] for row in rows], counts, n, seed)
-    return factors(terms, table[rows], counts, n, seed)
+        return clusters(embedder, [written.distinct[row] for row in rows], counts, n, int(rng.integers(2**31)))
+    return factors(terms, table[rows], counts, n)
 
 
 def _named(parting: Factors | Clusters | None, weights: Numbers) -> np.ndarray:
