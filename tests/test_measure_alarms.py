@@ -110,7 +110,8 @@ def test_everything_wrong_is_told_at_once() -> None:
     days["day"] = pd.to_datetime(["2025-01-01", "2025-01-03", "2025-01-04"])
     with pytest.raises(UsageError) as caught:
         alarms.watch(days, threshold=1, baseline=3, gap=-1, matters=2)
-    for words in ("1 days do not follow", "on 1 days more went wrong", "threshold 1", "baseline 3", "gap -1", "matters 2"):
+    wrong = ("1 days do not follow", "on 1 days more went wrong", "threshold 1", "baseline 3", "gap -1", "matters 2")
+    for words in wrong:
         assert words in str(caught.value)
     with pytest.raises(UsageError, match="no column people"):
         alarms.watch(days.drop(columns="people"), threshold=10)

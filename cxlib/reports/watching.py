@@ -247,10 +247,11 @@ def _rows(found: Found, period: Period, inputs: Inputs) -> pd.DataFrame:
     phi = float(mine["phi"].max())
     low, high = intervals.wilson(np.asarray(bad / n), np.asarray(n / phi), inputs.context.workspace.confidence)
     raised = [one for one in alarms_of([found], 0) if one.began < period.next_day and _reaches(one, period)]
+    unseen = "could not have been seen" if found.delay() > len(mine) else "not shown"
     return results.frame(
         **about, estimate=bad / n, conf_low=low, conf_high=high, n=n, n_eff=n / phi,
-        method="Wilson, days allowed for; alarms: Shiryaev-Roberts",
-        verdict="moved" if raised else "not shown" if found.delay() <= len(mine) else "could not have been seen", note=_words(found, raised),
+        method="Wilson, days allowed for; alarms: Shiryaev-Roberts", verdict="moved" if raised else unseen,
+        note=_words(found, raised),
     )  # fmt: skip
 
 
