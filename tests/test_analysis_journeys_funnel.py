@@ -275,3 +275,13 @@ def test_shares_and_times_cover_while_windows_still_run(rng, replicates) -> None
     assert 0.88 <= np.mean(inside) <= 1
     assert 0.88 <= np.mean(median) <= 1
     assert np.mean(naive) < 0.6
+
+
+def test_a_stage_at_which_nothing_happened_says_so() -> None:
+    """A name that is spelt otherwise than in the events, and a stage to which nobody came in order."""
+    events = pd.DataFrame({"customer_id": ["a", "a", "b"], "touchpoint": ["web", "shop", "web"]})
+    events["at"] = pd.to_datetime(["2026-01-02", "2026-01-01", "2026-01-01"])
+    found = journeys.funnel(events, ["web", "shop", "pay"], order="open")
+    told = found[found["metric"] == "customers"].set_index("level")["note"]
+    assert told["pay"].startswith("no event at all is at this stage")
+    assert not told["shop"]

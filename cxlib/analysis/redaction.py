@@ -14,6 +14,7 @@ import pandas as pd
 
 from cxlib.analysis.redaction_names import named
 from cxlib.analysis.redaction_shapes import GATES, Span, shaped
+from cxlib.errors import UsageError
 
 # The kinds, the most telling first: where two overlap, both go and the first one's name is written.
 KINDS = ("account", "card", "link", "e-mail", "address", "phone", "id", "ip", "name", "handle")
@@ -39,12 +40,20 @@ def redact(text: str, *, ids: Collection[str] = (), leave: Collection[str] = ())
     -------
     str
         The text with placeholders; redacting it again changes nothing.
+
+    Raises
+    ------
+    UsageError
+        For what is no text.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r} is no text", hint="Of many texts, missing ones too: redact_series.")
     return redact_all([text], ids=ids, leave=leave)[0]
 
 
 def redact_series(texts: pd.Series, *, ids: Collection[str] = (), leave: Collection[str] = ()) -> pd.Series:
     """Replace personal data in texts, shape (n,); what is missing stays missing. Same index and name, dtype object."""
+    texts = texts if isinstance(texts, pd.Series) else pd.Series(texts, dtype="object")
     written = texts.dropna()
     distinct = [str(text) for text in pd.unique(written.astype("object"))]
     clean = dict(zip(distinct, redact_all(distinct, ids=ids, leave=leave), strict=True))

@@ -12,7 +12,7 @@ import pandas as pd
 from cxlib import results
 from cxlib.analysis import doors
 from cxlib.analysis.journeys import funnel_paths, funnel_times, log
-from cxlib.analysis.journeys.rows import AT, Events, Run, opened
+from cxlib.analysis.journeys.rows import AT, TOUCH, Events, Run, opened
 from cxlib.errors import UsageError, did_you_mean
 from cxlib.measure.formulas import share
 from cxlib.measure.intervals import check_confidence
@@ -122,11 +122,26 @@ def funnel(
             metric=REACHED, segment=SEGMENT, level=names[-1], against=names[0], comparison="share",
             status=results.UNDEFINED, note=f"no customer was at the first stage, {names[0]}",
         )  # fmt: skip
-    found = _rows(counts, names, confidence, horizons)
+    found = _unvisited(_rows(counts, names, confidence, horizons), known, names, touchpoints)
     method = f"{order} order" + (f" within {funnel_times.told(window.total_seconds())}" if window else "")
     told = [f"{method}, {how}" if how else method for how in found["method"]]
     notes = ["; ".join(filter(None, both)) for both in zip(found["note"], [given.note] * len(found), strict=True)]
     return _hidden(results.label(found, method=told, note=notes), min_n)
+
+
+def _unvisited(
+    found: pd.DataFrame, known: Events, names: Sequence[str], touchpoints: Sequence[Sequence[str]]
+) -> pd.DataFrame:
+    """Say of stages to which nobody came whether there is any event there at all: a name may be misspelt."""
+    none = set(found.loc[(found["metric"] == CUSTOMERS) & (found["estimate"] == 0), "level"])
+    places = {place: name for name, own in zip(names, touchpoints, strict=True) if name in none for place in own}
+    if not places:
+        return found
+    there = known.run(known.table.filter(known.table[TOUCH].isin(list(places))).select(TOUCH).distinct())
+    lost = {name for place, name in places.items()} - {places[place] for place in there[TOUCH]}
+    note = "no event at all is at this stage: is its touchpoint spelt as in the events?"
+    gone = found["level"].isin(lost) & (found["metric"] == CUSTOMERS)
+    return results.conform(found.assign(note=found["note"].mask(gone, note)))
 
 
 def _stages(given: Any) -> tuple[list[str], list[list[str]]]:

@@ -27,7 +27,7 @@ SEVERAL, ONE = "several streams at once", "one stream at a time"
 FOLLOWS, OTHERWISE = "in the textbook order", "in another order"
 _MOST = 12  # streams: each pair is a sum of its own
 _SHARE, _RATIO = "share of customers, Wilson interval", "ratio of sums over customers, logit interval"
-_NOBODY = "no customer was active"
+_NOBODY = "no customer was active in any of these streams"
 _SILENT = "nothing is recorded of this stream"
 
 

@@ -11,18 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxlib.analysis.voice.book import book
 from cxlib.analysis.voice.found import Stream
 from cxlib.analysis.voice.phrases import Compiled, Sought, compiled
 from cxlib.analysis.voice.tokens import plain
 from cxlib.errors import UsageError
-from cxlib.params import Codebook, Theme
+from cxlib.params import Codebook
 
 __all__ = ["code", "definition", "plain"]
 
 _BLOCK = 2_000_000  # characters looked through at once: what is held beside the texts does not grow with them
 
 
-def code(texts: Any, codebook: Codebook | Mapping[str, Theme], *, languages: Any = None) -> pd.DataFrame:
+def code(texts: Any, codebook: Codebook | Mapping[str, Any], *, languages: Any = None) -> pd.DataFrame:
     """Say which themes each text names.
 
     Case, accents, curly quotes, HTML entities, text that was read in the wrong encoding ("nÃ£o") and drawn-out
@@ -39,7 +40,7 @@ def code(texts: Any, codebook: Codebook | Mapping[str, Theme], *, languages: Any
     texts
         Texts, shape (n,): a Series, or anything it can be made of; missing or blank where nothing was written.
     codebook
-        The codebook, or themes by their ids.
+        The codebook, or themes by their ids: see `book`.
     languages
         The language of each text ("en", "pt-BR"), shape (n,): only phrases of that language count, and a theme that
         has none is missing there, for nobody can tell. Without it, and where missing, phrases of all languages count.
@@ -57,10 +58,10 @@ def code(texts: Any, codebook: Codebook | Mapping[str, Theme], *, languages: Any
     given = texts if isinstance(texts, pd.Series) else pd.Series(texts, dtype="object")
     if not isinstance(codebook, Codebook | Mapping):
         raise UsageError(f"the codebook is a {type(codebook).__name__}, neither a Codebook nor themes by their ids")
-    book = codebook if isinstance(codebook, Codebook) else Codebook(themes=dict(codebook))
+    themes = book(codebook)
     spoken = _spoken(languages, len(given))
     place, distinct, written = _distinct(given)
-    ready = compiled(book.themes, book.negators)
+    ready = compiled(themes.themes, themes.negators)
     unknown, told = spoken == "", {}
     for name, by_language in _named(distinct, ready).items():
         named = np.zeros(len(given), dtype=bool)
@@ -68,7 +69,7 @@ def code(texts: Any, codebook: Codebook | Mapping[str, Theme], *, languages: Any
             named |= texts_naming[place] & (unknown | (spoken == language))
         known = written & (unknown | np.isin(spoken, sorted(ready.themes[name].languages)))
         told[name] = pd.arrays.BooleanArray(named & known, ~known)
-    return pd.DataFrame(told, index=given.index, columns=list(book.themes))
+    return pd.DataFrame(told, index=given.index, columns=list(themes.themes))
 
 
 def definition(codebook: Codebook, theme: str) -> str:
