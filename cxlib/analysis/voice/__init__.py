@@ -16,7 +16,8 @@ from cxlib.analysis.voice.themes import Themes, themes
 from cxlib.params import Codebook, Theme
 
 __all__ = [
-    "Codebook", "Span", "Theme", "Themes", "accuracy", "agreement", "audit_sample", "book", "code", "corrected_rate", "definition", "embed",
+    "Codebook", "Span", "Theme", "Themes", "accuracy", "agreement", "audit_sample", "book", "code",
+    "corrected_rate", "definition", "embed",
     "embedder", "labels", "novelty", "plain", "quotable", "quotes", "redact", "redact_series", "sentiment", "settled",
     "spans", "stability", "themes",
 ]  # fmt: skip
