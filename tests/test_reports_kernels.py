@@ -487,7 +487,7 @@ def test_the_template_holds_what_notebooks_use(template: kernels.Template, tmp_p
     for room in ("analysis", "measure", "params", "show"):
         rooms += (ROOT / "cxlib" / room).rglob("*.py")
     rooms += [ROOT / "cxlib" / "data" / "store.py", ROOT / "cxlib" / "reports" / "record.py"]
-    wanted = {name for path in rooms for name in imported(path)}
+    wanted = {name for path in rooms for name in imported(path)} - {"sentence_transformers"}  # an extra
     assert len(wanted) > 100
     assert not {name for name in wanted if name not in held and name.rpartition(".")[0] not in held}
 

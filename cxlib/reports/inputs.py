@@ -159,11 +159,15 @@ class Inputs:
 
     def _withheld(self, metric: Metric, segments: Sequence[Segment]) -> list[withheld.Cell]:
         """Return the cells of a metric by segments that this run hides in any case."""
-        if self._away is None:
-            self._away = withheld.read(self.frozen.run_folder) if self.frozen.recording else frozenset()
         ids = [segment.id for segment in segments]
         cut = " x ".join(sorted(ids) if len(ids) == 2 else ids) or "all"
-        return sorted(cell for cell in self._away if (cell.metric, cell.segment) == (metric.id, cut))
+        return sorted(cell for cell in self._hidden_anyhow() if (cell.metric, cell.segment) == (metric.id, cut))
+
+    def _hidden_anyhow(self) -> frozenset[withheld.Cell]:
+        """Return the cells that this run hides in any case, since others do or the gate asks for it."""
+        if self._away is None:
+            self._away = withheld.read(self.frozen.run_folder) if self.frozen.recording else frozenset()
+        return self._away
 
     def prepare(self, metrics: Sequence[Metric], segments: Sequence[Segment], periods: Sequence[Period]) -> None:
         """Bring the moments of metrics that are sums of the same rows in one query each, for `moments` to take."""
@@ -253,8 +257,7 @@ class Inputs:
 
         def concealed() -> pd.DataFrame:
             """Of several segments each row says of which it is."""
-            self._withheld(metric, segments)
-            return rows.conceal(make(), self._away or (), self.context.least(metric))
+            return rows.conceal(make(), self._hidden_anyhow(), self.context.least(metric))
 
         found = self._once(kind, metric, segments, parts, concealed)
         if isinstance(found, str):
@@ -284,7 +287,8 @@ class Inputs:
                 )
             own = {"period": found["period"].where(found["period"] != "", period)}
             own["definition"] = found["definition"].where(found["definition"] != "", digest)
-            return results.conform(found.assign(**own))
+            least = self.context.workspace.min_n
+            return rows.conceal(results.conform(found.assign(**own)), self._hidden_anyhow(), least)
 
         found = self._kept(f"{name}.{period}.{digest[:8]}", name, bring, name)
         if isinstance(found, str):

@@ -22,8 +22,9 @@ KERNEL = (
 LIBRARIES = (
     "babel.dates", "babel.localedata", "babel.numbers", "numpy", "pandas", "pyarrow.compute", "pyarrow.dataset",
     "pyarrow.parquet", "duckdb", "deltalake", "sqlglot", "ibis", "ibis.backends.duckdb", "scipy.linalg",
-    "scipy.optimize", "scipy.spatial", "scipy.special", "scipy.stats", "sklearn.cluster", "sklearn.metrics",
-    "sklearn.mixture", "statsmodels.api", "statsmodels.duration.survfunc", "statsmodels.miscmodels.ordinal_model",
+    "scipy.optimize", "scipy.spatial", "scipy.special", "scipy.stats", "sklearn.cluster", "sklearn.decomposition",
+    "sklearn.metrics", "sklearn.mixture", "snowballstemmer", "statsmodels.api",
+    "statsmodels.duration.survfunc", "statsmodels.miscmodels.ordinal_model",
     "statsmodels.tsa.seasonal", "matplotlib.pyplot", "matplotlib.font_manager", "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg", "seaborn", "ipywidgets", "IPython.core.pylabtools", "matplotlib_inline.config",
     "xlsxwriter",
