@@ -107,5 +107,23 @@ def test_an_audit_brings_the_share_back_to_what_people_say(rng) -> None:
         assert share["conf_low"] < true.mean() < share["conf_high"]
         assert method in share["method"]
         assert coded["Late"].mean() < share["conf_low"]
+        elsewhere = (
+            "; 0 of the 600 labelled texts are of this time: the codebook is taken to err as it does in all of them"
+        )
+        assert share["note"].partition("people labelled")[2] == (elsewhere if method == "rogan" else "")
     assert row(found, rates.RECALL)["estimate"] == pytest.approx(0.75, abs=0.1)
     assert row(found, rates.PRECISION)["estimate"] == 1
+
+
+@pytest.mark.parametrize(("here", "told"), [(5, "fewer than 10 of the 200"), (50, "50 of the 200"), (200, "")])
+def test_a_rate_says_how_many_labels_are_of_its_time(rng, here: int, told: str) -> None:
+    codes, period, _ = drawn(rng, 0.3)
+    ids = pd.Series([f"r{i}" for i in range(400)])
+    some = pd.Index([*ids[:here], *(f"before {i}" for i in range(200 - here))])
+    labels = codes.iloc[:200].set_axis(some)
+    found = audited.corrected(codes, period, ids, labels, labels, labelled=209)  # nine are lost: too few to be told
+    note = row(found, rates.CORRECTED)["note"]
+    words = " labelled texts are of this time: the codebook is taken to err as it does in all of them"
+    assert note.partition("; ")[2] == (f"{told}{words}" if told else "")
+    more = row(audited.corrected(codes, period, ids, labels, labels, labelled=210), rates.CORRECTED)["note"]
+    assert more == f"{note}; 10 more were labelled and are not among the texts up to this report"

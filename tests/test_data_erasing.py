@@ -14,7 +14,8 @@ import pytest
 from crash_driver import drive
 from intake_workspace import Toy
 
-from cxlib.data import erased, proof, rewriting, searching, tables
+from cxlib.cli.erasing import told
+from cxlib.data import erased, labelled, proof, rewriting, searching, tables
 from cxlib.data.compact import compact
 from cxlib.data.erasing import Erasure, erase
 from cxlib.data.ledger import LEDGER, Ledger, writer_lock
@@ -487,3 +488,54 @@ def test_a_source_elsewhere_is_an_export_too(toy):
     done = erase(toy.root, params, [GONE], now=NOW)
     assert done.raw == ("data/exports/orders.csv",)
     assert not done.proof.left
+
+
+def test_labels_of_what_they_wrote_go_and_are_proved_to(toy):
+    path = toy.root / labelled.AUDITS / "1.csv"
+    path.parent.mkdir()
+    theirs = "r1,yes\nr90,no\nx1,no\nx90,yes\nr1,no\n"  # r90 answers an invitation of theirs
+    path.write_text(f"response_id,late\n{theirs}r11,yes\nr2,yes\n", encoding="utf-8")
+    (path.parent / "2.csv").write_text("response_id,late\nr2,yes\n", encoding="utf-8")
+    said = run(toy, dry_run=True)
+    assert said.labels == {"data/audits/1.csv": 5}
+    assert "r90" in path.read_text(encoding="utf-8")
+    done = run(toy)
+    assert done.labels == said.labels
+    assert not done.proof.left
+    assert path.read_text(encoding="utf-8") == "response_id,late\nr11,yes\nr2,yes\n"
+    assert json.loads((store_of(toy) / erased.LOG).read_text(encoding="utf-8"))["labels"] == 5
+    assert "erased from the labels in data/audits/1.csv: 5 rows" in list(told(done))
+    assert run(toy).labels == {}
+
+
+def test_an_erasing_that_is_cut_off_before_the_labels_finishes_them(toy, monkeypatch):
+    path = toy.root / labelled.AUDITS / "1.csv"
+    path.parent.mkdir()
+    path.write_text("response_id,late\nx90,yes\nr2,yes\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(labelled, "take_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(toy)
+    assert "x90" in path.read_text(encoding="utf-8")
+    done = run(toy)
+    assert done.labels == {"data/audits/1.csv": 1}
+    assert not done.proof.left
+    assert path.read_text(encoding="utf-8") == "response_id,late\nr2,yes\n"
+    assert not (toy.root / erased.JOURNALS).exists()
+
+
+def test_labels_that_cannot_be_taken_out_are_found_by_the_proof(toy):
+    lay_out(toy)
+    key = "case-000090"
+    head = "interaction_id,customer_id,started_at,touchpoint,transcript"
+    toy.put("interactions", f"{head}\n{key},{GONE},2026-02-08,call,never mind\n").ingest(now=NOW)
+    path = toy.root / labelled.AUDITS / "1.csv"
+    path.parent.mkdir()
+    path.write_text(f'response_id,late\nr2,"yes\n{key},no\n', encoding="utf-8")  # a quotation mark that does not end
+    (path.parent / "2.csv").write_text("late\nyes\n", encoding="utf-8")
+    for _ in range(2):  # the journal keeps in mind what is looked for
+        done = run(toy)
+        assert done.proof.left == {"data/audits/1.csv": 1}
+        assert done.proof.unread == ("data/audits/2.csv",)
+    path.write_text("response_id,late\nr2,yes\n", encoding="utf-8")
+    assert not run(toy).proof.left

@@ -290,3 +290,13 @@ def test_a_store_with_a_rule_of_repeats_has_sums_of_its_own(company: Company) ->
         assert len(company.asked) == 1
         pd.testing.assert_frame_equal(found, Sums(context, lambda: store).moments(NPS, (), MONTHS))
     assert found["rows"].sum() == 2
+
+
+def test_a_plan_of_several_cuts_that_brings_nothing_gives_each_of_them_nothing() -> None:
+    """A month before the first answer, or a company without contacts: no row, and still a frame per segment."""
+    metric = params.load(ROOT).metrics["nps"]
+    cut = tuple(params.load(ROOT).segments[name] for name in ("region", "plan"))
+    empty = pd.DataFrame({"period": pd.Series(dtype="str"), "level": pd.Series(dtype="str"), "rows": []})
+    found = sums._parted(metric, cut, empty)
+    assert set(found) == {("nps", "region"), ("nps", "plan")}
+    assert all(frame.empty and "level" in frame for frame in found.values())

@@ -57,7 +57,7 @@ def test_goals_stand_in_the_order_of_the_journey_and_a_stage_without_any_has_its
         ("retention", goals.MET), ("retention", goals.OPEN), ("retention", goals.SILENT), ("advocacy", goals.MISSED),
     ]  # fmt: skip
     assert goals.finding(found(), OWN) == (
-        "1 of 3 targets is met and 1 missed; moved for the better: Average order value; for the worse: Net Promoter "
+        "1 of 3 targets met, 1 missed; moved for the better: Average order value; for the worse: Net Promoter "
         "Score; nobody measures awareness; 1 goal has no KPI; 1 has no figure"
     )
 
@@ -105,7 +105,7 @@ def test_one_source_of_all_is_told_once_and_a_missing_one_stands_out() -> None:
 
 def test_the_board_tells_all_of_it_in_words_too() -> None:
     chart = charts.framework_board(frame(), METRICS, GOALS)
-    assert chart.finding.startswith("1 of 3 targets is met and 1 missed")
+    assert chart.finding.startswith("1 of 3 targets met, 1 missed")
     assert "Awareness, no goal: nobody measures this." in chart.alt
     assert (
         "Advocacy, They recommend us: Net Promoter Score +27.0 (+23.0 to +31.0, target +40.0); below target, worse; "

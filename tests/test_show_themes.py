@@ -102,6 +102,11 @@ def test_an_audit_brings_corrected_shares_and_what_it_measured() -> None:
     assert table.grid is not None
     assert [cell.text[:6] for cell in table.grid.cells] == ["12.0 %", "20.0 %", "90.0 %", "60.0 %"]
     assert "nobody has labelled texts" in codebook_table(themes())
+    partly = audited.assign(
+        note=audited["note"].mask(audited["metric"] == rates.CORRECTED, "corrected; 5 of 9 labelled")
+    )
+    assert "<b>Corrected</b>: 5 of 9 labelled" in codebook_table(partly)
+    assert "0 of 9 labelled" in codebook_table(themes().assign(note=f"{rates.CODED}: 0 of 9 labelled"))
 
 
 def test_the_table_says_what_goes_with_a_theme() -> None:

@@ -31,9 +31,9 @@ _SHOWN = 20  # places that are listed
 def erase(customers: tuple[str, ...], listed: Path | None, dry_run: bool) -> None:
     """Erase CUSTOMERs for good, under all their ids.
 
-    They go from every table of every snapshot, from refused rows and from caches; everything is looked through
-    afterwards. Published reports and raw exports stay: exports that still hold them are named, and cannot bring them
-    back. Run again, it finishes what was cut off.
+    They go from every table of every snapshot, from refused rows, labels of audits and caches; everything is looked
+    through afterwards. Published reports and raw exports stay: exports that still hold them are named, and cannot bring
+    them back. Run again, it finishes what was cut off.
     """
     from datetime import UTC, datetime
 
@@ -86,6 +86,8 @@ def told(done: Erasure) -> Iterator[str]:
         yield f"{would}made nameless in {table}: {rows:,} rows of others that name them"
     for batch, rows in done.refused.items():
         yield f"{would}erased from the quarantine of {batch}: {rows:,} rows"
+    for file, rows in done.labels.items():
+        yield f"{would}erased from the labels in {file}: {rows:,} rows"
     if done.snapshots:
         yield f"{would}rewritten: {done.snapshots:,} snapshot{'s' * (done.snapshots > 1)}, which keep their ids"
     if done.proof:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 def watch(as_of: str, every: float | None, everything: bool, as_json: bool, exit_code: bool) -> None:
     """Look at the signals of watch.yml up to the last whole day, and raise alarms.
 
-    Look as often as you like: however often, all signals together give a false alarm less than once in the years that
-    watch.yml states. An alarm is new once; data/watch.json knows which were told.
+    Look as often as you like: all signals together give a false alarm less than once in the years that watch.yml
+    states, as long as days differ by chance. What has a season of its own, or goes up and down for weeks, raises more:
+    state with `matters` how much worse is worth an alarm. An alarm is new once; data/watch.json knows which were told.
     """
     root = terminal.workspace()
     with terminal.ended_by_sigterm():

@@ -1,9 +1,9 @@
-"""Erase people: from every table of every snapshot, from refused rows, from caches, and prove that nothing is left.
+"""Erase people: from every table of every snapshot, refused rows, labels, caches, and prove that nothing is left.
 
 In this order, so that an end at any moment leaves the old state or one that the same command finishes: a journal says
 who is meant; successors of files and versions are written, which nobody sees; the hashes of the ids are remembered; the
-ledger names the new versions, all at once; then the old files, refused rows and caches go; the proof looks through
-everything; the journal goes once nothing is found.
+ledger names the new versions, all at once; then the old files, refused rows, labels and caches go; the proof looks
+through everything; the journal goes once nothing is found.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from cxlib.contract import TABLES
-from cxlib.data import drafting, erased, person, quarantined, rewriting
+from cxlib.data import drafting, erased, labelled, person, quarantined, rewriting
 from cxlib.data.ingest import told_of_disk
 from cxlib.data.intake import QUARANTINE
 from cxlib.data.ledger import Ledger, Snapshot, writer_lock
@@ -44,6 +44,7 @@ class Erasure:
     unnamed: Mapping[str, int]  # table -> rows of others that named them
     snapshots: int  # that were rewritten
     refused: Mapping[str, int]  # batch -> refused rows
+    labels: Mapping[str, int] = field(default_factory=dict)  # file of an audit -> rows about what they wrote
     again: bool = False  # they had been erased before
     absent: int = 0  # listed ids that nothing here is of: remembered all the same
     dry_run: bool = False
@@ -69,12 +70,14 @@ class _Work:
     words: list[str] = field(default_factory=list)
     loose: list[str] = field(default_factory=list)  # keys of their answers that name no customer
     batches: dict[Path, int] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)  # ids of what they wrote, those that labels of audits name
+    labels: dict[Path, list[str]] = field(default_factory=dict)
     journals: list[Path] = field(default_factory=list)
 
     @property
     def wanted(self) -> Wanted:
         """Who is looked for."""
-        return Wanted(tuple(self.ids), tuple(self.words))
+        return Wanted(tuple(self.ids), tuple(self.words), tuple(self.texts))
 
     def look(self, given: Sequence[str]) -> None:
         """Find all that is theirs; what an erasing that was cut off knew is taken up."""
@@ -85,6 +88,7 @@ class _Work:
             self.ids = sorted({*self.ids, *said["ids"]})
             self.words += said["words"]
             self.loose += said["loose"]
+            self.texts += said.get("texts", [])
             self.batches |= {self.root / QUARANTINE / batch: 0 for batch in said["batches"]}
         person.list_ids(self.connection, self.ids)
         kept = [one for one in self.snapshots if one.dropped is None]
@@ -94,6 +98,14 @@ class _Work:
             self._look_at(table, kept)
         self.words = sorted({*self.words, *person.words(self.connection, self.tables, self.changes)})
         self.batches |= quarantined.holding(self.connection, self.root / QUARANTINE, self.wanted)
+        self._look_at_labels()
+
+    def _look_at_labels(self) -> None:
+        """Find the labels of what they wrote, in the files of audits."""
+        if labelled.files(self.root):
+            theirs = person.texts(self.connection, self.tables, self.changes)
+            self.texts = sorted({*self.texts, *labelled.named(self.root, theirs)})
+            self.labels = labelled.holding(self.root, self.texts)
 
     def _look_at(self, table: str, kept: Sequence[Snapshot]) -> None:
         """Find what is theirs in one table."""
@@ -110,7 +122,8 @@ class _Work:
 
     def write_down(self) -> None:
         """Begin the journal, in place of those that are there."""
-        said = {"ids": self.ids, "words": self.words, "loose": self.loose, "batches": [b.name for b in self.batches]}
+        said = {"ids": self.ids, "words": self.words, "loose": self.loose, "texts": self.texts}
+        said["batches"] = [batch.name for batch in self.batches]
         journal = erased.Journal(self.root)
         before, self.journals = self.journals, [journal.begin(said)]
         journal.end(before)
@@ -142,6 +155,8 @@ class _Work:
         for batch in self.batches:
             if batch.is_dir():
                 quarantined.take_out(self.connection, batch, self.wanted, self.scratch, zones)
+        for path in self.labels:
+            labelled.take_out(path, self.texts, self.scratch)
         forget_sums(self.root)
 
 
@@ -240,6 +255,7 @@ def _entry(done: Erasure) -> dict[str, Any]:
         "unnamed_rows": dict(done.unnamed),
         "snapshots": done.snapshots,
         "refused_rows": sum(done.refused.values()),
+        "labels": sum(done.labels.values()),
         "proof": {"files": proof.files, "values": proof.values, "found": len(proof.left)} if proof else {},
     }
 
@@ -263,6 +279,7 @@ def _found(work: _Work, given: Sequence[str], again: bool) -> dict[str, Any]:
         "unnamed": {name: rows for name, rows in changed.items() if rows},
         "snapshots": len(touched),
         "refused": {batch.name: rows for batch, rows in work.batches.items() if rows},
+        "labels": {path.relative_to(work.root).as_posix(): len(keys) for path, keys in work.labels.items()},
         "again": again or bool(work.journals),
     }
 

@@ -122,6 +122,17 @@ def words(connection: duckdb.DuckDBPyConnection, held: Mapping[str, Table], chan
     return [one for (one,) in connection.execute(query).fetchall()]
 
 
+def texts(connection: duckdb.DuckDBPyConnection, held: Mapping[str, Table], changes: Mapping[str, Change]) -> list[str]:
+    """Return the ids of their answers and interactions, as labels of an audit name them; arguments as of `words`."""
+    parts = []
+    for table in sorted(held.keys() & TEXTS.keys()):
+        (key,), change = TABLES[table].key, changes[table]
+        rows = relation(connection, held[table].touched, (*change.asks, key))
+        if rows:
+            parts.append(f"SELECT {name(key)} FROM {rows} WHERE coalesce({change.gone}, false)")
+    return [key for (key,) in connection.execute(" UNION ".join(parts)).fetchall()] if parts else []
+
+
 def _owned(column: str) -> str:
     """Name the list of what people own."""
     return name(f"{column} to erase")

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from cxlib.contract import TABLES
-from cxlib.data import erased
+from cxlib.data import erased, labelled
 from cxlib.data.intake import SCRATCH
 from cxlib.data.lock import LOCK
 from cxlib.data.places import Where, walk
@@ -53,6 +53,7 @@ def prove(
     for path in dict.fromkeys(files_below(below, out)):
         if path.name != LOCK:
             _look(connection, path, wanted, search)
+    _labels(root, wanted, search)
     left = {_named(place, root): count for place, count in sorted(search.found.items())}
     return Proof(search.files, search.values, search.bytes, left, tuple(_named(one, root) for one in search.unread))
 
@@ -77,6 +78,14 @@ def _store_files(connection: duckdb.DuckDBPyConnection, store: Where, wanted: Wa
         for path in (path for path in own.values() if path not in set(rows)):
             _look(connection, path, wanted, into)
     return store.cache.folder if isinstance(store, Remote) else store
+
+
+def _labels(root: Path, wanted: Wanted, into: Search) -> None:
+    """Look for labels of their texts: in the column that names texts, and an id that is no other word anywhere."""
+    rows, ids = labelled.holding(root, wanted.texts), Wanted(wanted.texts)
+    for path in labelled.files(root):
+        into.add(str(path), len(rows.get(path, ())) or other(path, ids, Search()))
+    into.unread += map(str, labelled.unread(root))
 
 
 def _look(connection: duckdb.DuckDBPyConnection, path: Path, wanted: Wanted, into: Search) -> None:

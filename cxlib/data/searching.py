@@ -48,10 +48,11 @@ def telling(one: str) -> bool:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Who is looked for: ids, and words that nobody else wrote."""
+    """Who is looked for: ids, words that nobody else wrote, and ids of texts, which labels of an audit may name."""
 
     ids: tuple[str, ...]
     words: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @cached_property
     def telling(self) -> list[str]:

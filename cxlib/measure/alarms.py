@@ -10,8 +10,11 @@ Annals of Statistics 13; Shin, Ramdas and Rinaldo 2024, E-detectors: a nonparame
 detection, New England Journal of Statistics in Data Science 2). Several odds are bet on at once, a part of the stake
 on each.
 
-What is not covered: days that depend on each other beyond phi, and a baseline that lies by chance further below the
-truth than its limit allows for.
+What is not covered: days that depend on each other beyond phi, seasons within a year, and a baseline that lies by
+chance further below the truth than its limit allows for. In 180 simulated signal-years in which 1.5 false alarms are
+promised at most there were 0 with any pattern of weekdays, 8 where the first three days of each month were worse, 17
+with a slow drift (AR(1) of .8 on the logit, standard deviation .17), 160 with a yearly season of 10 % plus or minus 2
+points: `matters` above such a swing keeps it quiet.
 """
 
 from __future__ import annotations

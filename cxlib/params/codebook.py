@@ -26,6 +26,8 @@ def _phrase(text: str) -> str:
         raise fault(f"'{text}' holds no word")
     if any("*" in word.rstrip("*") or word.count("*") > 1 or word == "*" for word in words):
         raise fault(f"'{text}': * stands once, at the end of a word: deliver*")
+    if re.search(r"\w[.,;:!?/@&+]\w", text.replace(GAP, " ")):
+        raise fault(f"'{text}': a phrase is words in a row, without signs between them")
     if GAP in (words[0], words[-1]) or any(GAP in word and word != GAP for word in words):
         raise fault(f"'{text}': ... stands alone between two words: wait* ... hour*")
     return " ".join(words)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis import hiding
 from cxlib.measure import verdicts
 from cxlib.measure.derived import holds
 from cxlib.measure.plans import Undefined
@@ -78,8 +79,23 @@ def _told(
             one = consistency.consistency(found, "y", segment.id, case_mix=varied, kind=kind, **how)
             parts.append(one)
     digital = consistency.digital_or_not(found, "y", "is_digital", case_mix=varied, kind=metric.kind, **how)
-    parts.append(results.label(_judged(inputs, metric, digital), segment="digital"))
-    return results.concat(parts)
+    digital = _beside(parts, results.label(_judged(inputs, metric, digital), segment="digital"))
+    return results.concat([*parts, digital])
+
+
+def _beside(parts: Sequence[pd.DataFrame], digital: pd.DataFrame) -> pd.DataFrame:
+    """Hide digital against physical where a touchpoint is hidden: less those that are shown they would tell of it."""
+    hidden = any(
+        ((part["segment"] == "touchpoint") & (part["status"] == results.SUPPRESSED)).any()
+        for part in parts
+        if len(part)
+    )
+    gone = (digital["status"] == results.OK) & hidden
+    return results.conform(
+        digital.assign(
+            status=digital["status"].mask(gone, results.SUPPRESSED), note=digital["note"].mask(gone, hiding.NOTE)
+        )
+    )
 
 
 def _judged(inputs: Inputs, metric: Metric, found: pd.DataFrame) -> pd.DataFrame:

@@ -29,8 +29,9 @@ class Voices(Named):
         -------
         pandas.DataFrame
             `segment` theme, `level` its title or `any theme`: `theme_share` (of texts, as coded), `theme_corrected`
-            (the same corrected for the codebook's measured error, where an audit exists), `theme_precision` and
-            `theme_recall` of the audit, `theme_customers` (of customers who wrote), `theme_per_1000_answers`.
+            (the same corrected for the codebook's measured error, where an audit exists; the note says how many of its
+            texts are of that time, where not all are), `theme_precision` and `theme_recall` of the audit,
+            `theme_customers` (of customers who wrote), `theme_per_1000_answers`.
         """
         return voicing.counted(self._inputs, _count("months", months), _count("window", window))
 
@@ -191,8 +192,9 @@ class Voices(Named):
         Returns
         -------
         pandas.DataFrame
-            `response_id`, `text` (redacted), `weight`, `rater` and a blank column per theme. Fill them with yes or no
-            and keep the rows, without `text` if you like, as `data/audits/<version of the codebook>.csv`.
+            `response_id`, `text` (redacted), `rater`, a blank column per theme and `weight`. Fill the themes with yes
+            or no, take the column `text` out, and keep the rest as `data/audits/<version of the codebook>.csv`: a file
+            with texts is refused.
 
         Raises
         ------

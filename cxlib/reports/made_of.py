@@ -17,7 +17,7 @@ from typing import Any
 from cxlib.errors import StoreError
 from cxlib.params.models import Framework, Params
 from cxlib.periods import Period
-from cxlib.reports import places, provenance
+from cxlib.reports import provenance
 from cxlib.reports.build import Build
 
 _MONTH = re.compile(r"\d{4}-\d\d")
@@ -92,8 +92,10 @@ def params_of(params: Params, pack: str) -> dict[str, str]:
 
 def labels_of(root: Path, params: Params) -> dict[str, str]:
     """Return the file of the labels of the codebook's audit -> its digest; nothing without one."""
-    path = root / places.AUDITS / f"{params.codebook.version}.csv"
-    return {f"audits/{path.stem}": provenance.digest(path.read_bytes())[:12]} if path.is_file() else {}
+    from cxlib.data import labelled
+
+    path = root / labelled.AUDITS / f"{params.codebook.version}.csv"
+    return {f"audits/{path.stem}": labelled.digest(path)} if path.is_file() else {}
 
 
 def tables_of(root: Path, params: Params, snapshot: Mapping[str, Any], period: Period) -> dict[str, str]:

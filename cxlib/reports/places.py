@@ -22,7 +22,6 @@ from typing import Any
 from cxlib.errors import BusyError
 
 MANIFEST = "run.json"
-AUDITS = "data/audits"  # of a workspace: what people said of texts, see `audits`
 SUPERSEDED, FAILED = "_superseded", "_failed"
 _BUILDING, _ASIDE, _LOCK, _PUBLISHING = ".building-", ".aside-", ".lock-", ".lock"
 _PATIENCE, _PAUSE = 600.0, 0.05  # seconds to wait for whoever publishes, and between two tries

@@ -344,7 +344,7 @@ def _sides(segments: Sequence[Segment], *, at_once: bool) -> list[Cut]:
 
 def _parted(metric: Metric, cut: Cut, frame: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     """Return (metric id, segment id) -> the rows of each segment of a plan that was cut by all of them apart."""
-    names = frame["level"].str.partition(" x ")
+    names = frame["level"].str.partition(" x ").reindex(columns=range(3), fill_value="")  # of no row: no columns
     frame, place = frame.assign(level=names[2]), names[0]
     return {
         (metric.id, segment.id): frame[place == str(number)].reset_index(drop=True)

@@ -61,13 +61,22 @@ def counted(inputs: Inputs, months: int, window: int) -> pd.DataFrame:
             found.codes, when, found.rows[bring.CUSTOMER], answers=_answers(inputs, periods), window=pooled, **how
         )
         audit = audits.audited(inputs)
-        if audit is None:
-            return defined(inputs, told.assign(note=told["note"].where(told["note"] != "", rates.CODED)))
+        if audit is None or audit.true.empty:
+            return defined(inputs, told.assign(note=told["note"].where(told["note"] != "", _unmeasured(inputs, audit))))
         right = audited.corrected(found.codes, when, found.rows["verbatim_id"], *audit[:2], weight=audit.weight,
-                                  window=pooled, **how)  # fmt: skip
+                                  labelled=audit.labelled, window=pooled, **how)  # fmt: skip
         return defined(inputs, results.concat([told, rates.hidden_with(right, told)]))
 
-    return inputs.answer("themes", [str(months), str(window), audits.digest(inputs), *key(inputs)], make)
+    return inputs.answer("themes", [str(months), str(window), *key(inputs)], make)
+
+
+def _unmeasured(inputs: Inputs, audit: audits.Audit | None) -> str:
+    """Say that the error of the codebook is not known, and of labels of other texts why."""
+    from cxlib.analysis.voice import rates
+
+    if audit is None:
+        return rates.CODED
+    return f"{rates.CODED}: 0 of {audit.labelled:,} labelled texts are among those up to {bring.own(inputs).title}"
 
 
 def moved(inputs: Inputs, against: Period, window: int) -> pd.DataFrame:

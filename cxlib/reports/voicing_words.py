@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import results
+from cxlib.data.labelled import KEY
 from cxlib.errors import UsageError
 from cxlib.measure.plans import Undefined
 from cxlib.periods import Period
@@ -84,8 +85,9 @@ def to_label(inputs: Inputs, n: int, window: int, seed: int) -> pd.DataFrame:
     said = voicing.said(inputs, bring.reach(bring.own(inputs), window))
     drawn = voice.audit_sample(said.rows["text"], said.codes.astype("boolean"), n=n, rng=np.random.default_rng(seed))
     rows = said.rows.loc[drawn.index]
-    found = {audits.KEY: rows["verbatim_id"], "text": rows["text"], audits.WEIGHT: drawn["weight"], "rater": ""}
-    return pd.DataFrame(found | dict.fromkeys(inputs.context.themes, "")).reset_index(drop=True)
+    found = {KEY: rows["verbatim_id"], "text": rows["text"], audits.RATER: ""}
+    found |= dict.fromkeys(inputs.context.themes, "") | {audits.WEIGHT: drawn["weight"]}
+    return pd.DataFrame(found).reset_index(drop=True)
 
 
 def found_themes(inputs: Inputs, window: int, n: int, seed: int) -> Themes:

@@ -106,6 +106,8 @@ def _finding(pairs: Sequence[tuple[rows.Row, rows.Row | None]], form: Format) ->
     if not known:
         return "Causes of bad experiences: none can be told"
     most = max(known, key=lambda row: (row["estimate"], row["level"]))
+    if not most["estimate"] > 0:
+        return f"Causes of bad experiences: none of the {len(known)} that can be told was met"
     tail = (
         "; no change is shown" if any(change is not None and not missing_words(change) for _, change in pairs) else ""
     )

@@ -136,15 +136,15 @@ def friction_table(
         "Leaving in 30 days": [_effect_cell(line[LEAVING], "percent", form) for line in lines],
         "Buying again in 30 days": [_effect_cell(line[BUYING], "percent", form) for line in lines],
         "Value at stake": [_money_cell(line[MONEY], form) for line in lines],
-        "Chance": [_sure_cell(line[SATISFACTION]) for line in lines],
         "Most of it at": [_place_cell(line, frame, unit, form) for line in lines],
-        "To know": [markup.text_cell(_to_know(line)) for line in lines],
     }
     known = [line for line in lines if not missing_words(line[PRIORITY])]
     heading = title or (_finding(known, outcome, unit, form) if known else "Frictions and wins")
     body = markup.table(columns, ["", "What happened"], [(_HEADS[line.side], line.name) for line in lines])
     notes = [escape(f"{line[MONEY]['method']}.") for line in known if not missing_words(line[MONEY])][:1]
-    below = "All of it is what goes with a cause, others held: an association, no proof that mending it helps."
+    notes += [escape(f"{line.name}: {_to_know(line)}.") for line in lines if _to_know(line)]
+    below = "What is called shown allows for how many causes were looked at; the intervals do not. "
+    below += "All of it is what goes with a cause, others held: an association, no proof that mending it helps."
     below += _left_out([line for line in silent if line not in lines], "Not told")
     return markup.figure(heading, body, notes, below)
 
@@ -329,13 +329,6 @@ def _place_cell(line: _Line, frame: pd.DataFrame, unit: str, form: Format) -> Ce
     effect = next(row for row in rows.records(mine[(mine["metric"] == SATISFACTION) & (mine["at"] == first["at"])]))
     told = form.change(effect["estimate"], unit), _limits(effect, unit, form)
     return Cell(escape(first["at"]) + markup.small(*told), number=False, row=effect, unit=unit)
-
-
-def _sure_cell(row: Row) -> Cell:
-    """Return how likely chance alone would make so much of any of them."""
-    if missing_words(row) or math.isnan(row["p_adjusted"]):
-        return markup.text_cell("")
-    return markup.text_cell("p below 0.001" if row["p_adjusted"] < 0.001 else f"p {row['p_adjusted']:.3f}")
 
 
 def _to_know(line: _Line) -> str:

@@ -121,7 +121,7 @@ def finding(found: Sequence[Standing], period: Period) -> str:
         return f"No goal has a figure in {period.title}"
     aimed = [one for one in goals if one.aimed and one.state in (MET, MISSED, OPEN)]
     met, missed = (sum(one.state == state for one in aimed) for state in (MET, MISSED))
-    told = [f"{met} of {len(aimed)} targets {'is' if met == 1 else 'are'} met and {missed} missed"] if aimed else []
+    told = [f"{met} of {len(aimed)} target{'s' if len(aimed) > 1 else ''} met, {missed} missed"] if aimed else []
     compared = [one for one in goals if any(row is not None and row["verdict"] for row in one.moves)]
     up, down = (_titles(one for one in compared if one.moved() == tone) for tone in (rows.BETTER, rows.WORSE))
     told += [_movement(len(compared), up, down)] if compared else []

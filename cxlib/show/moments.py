@@ -169,10 +169,17 @@ def _finding(frame: pd.DataFrame, known: Sequence[rows.Row], form: Format) -> st
     low, high = (form.value(found(row["estimate"] for row in points), "percent") for found in (min, max))
     ends = f"{low.removesuffix(' %')} to {high}" if len(points) > 1 else high
     head = f"{form.value(whole['estimate'], 'percent')} of journeys are good all the way, touchpoints {ends}"
-    reading = _reading(frame)
+    reading, compared = _reading(frame), _compared(frame)
+    gaps = [compared.get((row["level"], TARGET)) for row in points]
+    short = sum(gap is not None and gap["verdict"] == "moved" and gap["estimate"] < 0 for gap in gaps)
+    those = (
+        "the touchpoint"
+        if len(points) == 1
+        else f"{'all' if short == len(points) else short} of {len(points)} touchpoints"
+    )
     words = {
-        "both": "both miss the target",
-        "touchpoints": "touchpoints miss the target",
+        "both": f"the journey misses the target, and so {'does' if short == 1 else 'do'} {those}",
+        "touchpoints": f"{those} {'misses' if short == 1 else 'miss'} the target",
         "the journey, not the touchpoints": "the journey misses the target though no touchpoint is shown to",
         "neither": "neither is shown to miss the target",
     }

@@ -90,10 +90,20 @@ def promise_table(
     columns["n"] = [markup.n_cell(row, form) if row is not None else Cell("") for _, _, row, _ in lines]
     columns["To know"] = [markup.text_cell(note) for _, _, _, note in lines]
     whole = one(frame, promise.KEPT)
-    heading = title or (_kept_words(frame, whole, form) if whole and not missing_words(whole) else "Promise and actual")
+    kept = _kept_words(frame, whole, form) if whole and not missing_words(whole) else "Promise and actual"
+    heading = title or _early_words(frame, form) or kept
     methods = [escape(one) for one in dict.fromkeys(frame["method"]) if one]
     keys = [key for key, _, _, _ in lines]
     return markup.figure(heading, markup.table(columns, ["Promise", "What"], keys), methods)
+
+
+def _early_words(frame: pd.DataFrame, form: Format) -> str:
+    """Say of surveys that were sent too early where that is a defect; nothing where it is none."""
+    verdict, share = one(frame, promise_surveys.FINDING), one(frame, promise_surveys.SENT)
+    if verdict is None or share is None or verdict["at"] != promise_surveys.FOUND or missing_words(share):
+        return ""
+    limits = form.interval(share["conf_low"], share["conf_high"], "percent")
+    return f"{form.value(share['estimate'], 'percent')} of delivery surveys ({limits}) are sent before the parcel comes"
 
 
 Line = tuple[tuple[str, str], Cell, rows.Row | None, str]  # key, cell, the row whose n is told, note

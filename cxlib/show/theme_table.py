@@ -8,6 +8,7 @@ from html import escape
 import pandas as pd
 
 from cxlib import results
+from cxlib.analysis.voice.rates import CODED
 from cxlib.params.models import Metric
 from cxlib.show import markup, rows
 from cxlib.show.drivers import why
@@ -66,7 +67,9 @@ def codebook_table(themes: pd.DataFrame, *, title: str | None = None, locale: st
     """
     found, form = [one for one in lines(themes) if one.precision is not None], formatting(None, locale)
     if not found:
-        told = why(themes[themes["status"] == results.UNDEFINED], "nobody has labelled texts for this codebook yet")
+        lost = [str(one.coded["note"]) for one in lines(themes) if str(one.coded["note"]).startswith(f"{CODED}:")]
+        told = lost[0] if lost else "nobody has labelled texts for this codebook yet"
+        told = why(themes[themes["status"] == results.UNDEFINED], told)
         return markup.nothing(title or "How right the codebook is, is not measured", told)
     columns = {
         "Share as coded": [markup.estimate_cell(one.coded, "percent", form) for one in found],
@@ -75,8 +78,15 @@ def codebook_table(themes: pd.DataFrame, *, title: str | None = None, locale: st
         "Found, of those who name it": [_brief(one.recall, form) for one in found],
     }
     body = markup.table(columns, ["Theme"], [(one.name,) for one in found])
-    notes = [f"<b>Corrected</b>: {escape(str(row['method']))}" for one in found[:1] if (row := one.corrected)]
+    shown = [one.corrected for one in found if one.corrected and ok(one.corrected)][:1]
+    notes = [f"<b>Corrected</b>: {escape('; '.join(filter(None, (str(row['method']), _labels_of(row)))))}"
+             for row in shown]  # fmt: skip
     return markup.figure(title or "How right the codebook is", body, notes, f"{when(found)}. {_LABELLED}")
+
+
+def _labels_of(row: Row) -> str:
+    """Return what a corrected rate says of its labels, the same of all themes; '' where all are of its time."""
+    return str(row["note"]).partition("; ")[2]
 
 
 def _brief(row: Row | None, form: Format) -> Cell:
