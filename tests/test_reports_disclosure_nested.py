@@ -190,3 +190,14 @@ def test_what_is_remembered_is_what_would_be_found_again() -> None:
         again._memo.clear()
         again.hide |= again._chosen(leaks)
     assert again.hide == once.hide
+
+
+def test_that_nothing_was_done_to_anybody_is_no_secret_but_that_nobody_answered_is() -> None:
+    """Of two regions that are hidden nobody called, as the whole tells; the same of answers is a leak."""
+    calls = SHARE.model_copy(update={"id": "calls", "table": "interactions", "filter": "kind == 'contact'"})
+    cells: Cells = {"app": (0, 0), "sms": (0, 0)}
+    for metric, leaks in ((calls, False), (METRICS["ces"], True)):
+        one = page({"all": whole(cells), "channel": only(sums(cells), ["app", "sms"])}, metric)
+        told = families.gathered([one], {metric.id: metric}, {}, {"channel": BY})
+        found = {leak.number.what for leak in audit.Audit(told, {metric.id: LEAST}).leaks()}
+        assert (families.ROWS in found) == leaks

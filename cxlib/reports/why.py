@@ -124,7 +124,9 @@ def over_time(inputs: Inputs, metric: Metric, periods: Sequence[Period]) -> pd.D
     levels = levels.loc[levels["period"].isin(labels)]
     parts = [levels]
     for span in spans if first and not metric.grows_with_time else ():
-        rolled = inputs.moments(metric, (), periods, rolling=span)
+        # Spans that begin before the first month shown are of no use, and less each other tell of single months.
+        full = [period for period in periods if period.last(span)[0] >= Period.parse(first)]
+        rolled = inputs.moments(metric, (), full, rolling=span) if full else ""
         if not isinstance(rolled, str):
             parts.append(seasonal.rolling(metric, rolled.loc[~disclosure.hidden(rolled)], span, first=first, **how))
     if periods[-1].kind != "week":

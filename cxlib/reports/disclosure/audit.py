@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxlib import results
-from cxlib.reports.disclosure import attack
+from cxlib import contract, results
+from cxlib.reports.disclosure import attack, nested
 from cxlib.reports.disclosure.families import Published, Told, equations, range_of
 from cxlib.reports.disclosure.masking import of_answers
 from cxlib.reports.disclosure.numbers import ANSWERS, ROWS, Number
@@ -139,10 +139,13 @@ class Audit:
             return number not in self.published.sought or not (low > _NEAR and high < self._needed(number, high))
         if high - low >= self._needed(number, high) - _NEAR:
             return True
+        if not (abs(low) <= _NEAR and abs(high) <= _NEAR):
+            return False
+        # that nothing was done to anybody is no secret; that nobody of a group answered, or all alike, is
+        if number.what == ROWS:
+            return number.of.split("|")[0] in contract.TABLES and number.of.split("|")[0] not in nested.ASKED
         metric = self.published.metrics.get(number.of)
-        nothing = number.what == ANSWERS and low == high == 0
-        # that nothing was done to anybody is no secret
-        return nothing and metric is not None and not of_answers(metric)
+        return metric is not None and not of_answers(metric)
 
     def _needed(self, number: Number, high: float) -> float:
         """Return how wide the bounds of a hidden number have to be.
