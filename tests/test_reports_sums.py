@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 from intake_workspace import Toy
 
 import cxlib as cx
-from cxlib import results
+from cxlib import params, results
 from cxlib.data.kept import KEPT, Kept
 from cxlib.data.store import Store
 from cxlib.params.models import Metric, Params, Report, Segment
@@ -294,8 +295,8 @@ def test_a_store_with_a_rule_of_repeats_has_sums_of_its_own(company: Company) ->
 
 def test_a_plan_of_several_cuts_that_brings_nothing_gives_each_of_them_nothing() -> None:
     """A month before the first answer, or a company without contacts: no row, and still a frame per segment."""
-    metric = params.load(ROOT).metrics["nps"]
-    cut = tuple(params.load(ROOT).segments[name] for name in ("region", "plan"))
+    company = params.load(ROOT)
+    metric, cut = company.metrics["nps"], tuple(company.segments[name] for name in ("region", "plan"))
     empty = pd.DataFrame({"period": pd.Series(dtype="str"), "level": pd.Series(dtype="str"), "rows": []})
     found = sums._parted(metric, cut, empty)
     assert set(found) == {("nps", "region"), ("nps", "plan")}

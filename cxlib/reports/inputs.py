@@ -287,8 +287,9 @@ class Inputs:
                 )
             own = {"period": found["period"].where(found["period"] != "", period)}
             own["definition"] = found["definition"].where(found["definition"] != "", digest)
-            least = self.context.workspace.min_n
-            return rows.conceal(results.conform(found.assign(**own)), self._hidden_anyhow(), least)
+            found, away = results.conform(found.assign(**own)), self._hidden_anyhow()
+            # What an analysis has hidden is its own affair; a cell that other pages hide is hidden here as they do.
+            return rows.conceal(found, away, self.context.workspace.min_n) if rows.tells(found, away) else found
 
         found = self._kept(f"{name}.{period}.{digest[:8]}", name, bring, name)
         if isinstance(found, str):

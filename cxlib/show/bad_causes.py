@@ -107,7 +107,7 @@ def _finding(pairs: Sequence[tuple[rows.Row, rows.Row | None]], form: Format) ->
         return "Causes of bad experiences: none can be told"
     most = max(known, key=lambda row: (row["estimate"], row["level"]))
     if not most["estimate"] > 0:
-        return f"Causes of bad experiences: none of the {len(known)} that can be told was met"
+        return "Causes of bad experiences: nobody met what can be told"
     tail = (
         "; no change is shown" if any(change is not None and not missing_words(change) for _, change in pairs) else ""
     )

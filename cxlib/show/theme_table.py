@@ -99,7 +99,8 @@ def _brief(row: Row | None, form: Format) -> Cell:
 def _lowest(found: list[Line], metrics: Mapping[str, Metric] | None, form: Format) -> str:
     """Say who scores lowest, of those who are shown to score lower than others."""
     known = [(one.name, one.named, one.rest) for one in found if one.apart and one.named and one.rest and ok(one.apart)
-             and one.apart["verdict"] == "moved" and one.apart["estimate"] < 0]  # fmt: skip
+             and ok(one.named) and ok(one.rest) and one.apart["verdict"] == "moved"
+             and one.apart["estimate"] < 0]  # fmt: skip
     if not known:
         return "Each theme: how many name it, whether that changed, and what goes with it"
     name, row, rest = min(known, key=lambda one: float(one[1]["estimate"]))

@@ -36,6 +36,11 @@ def conceal(frame: pd.DataFrame, withheld: Collection[Cell], min_n: int) -> pd.D
     return results.conform(frame.assign(status=status, note=note))
 
 
+def tells(frame: pd.DataFrame, withheld: Collection[Cell]) -> bool:
+    """Say whether a result frame shows one of some cells."""
+    return bool((_of(frame, withheld) & (frame["status"] == results.OK)).any())
+
+
 def _of(frame: pd.DataFrame, withheld: Collection[Cell]) -> pd.Series[Any]:
     """Tell the rows of cells, of either period of a comparison."""
     if not withheld:
