@@ -21,7 +21,7 @@ PAGES = {"index.html": "Overview", "01_score.html": "The score", "02_levels.html
 SHELL = page.Shell("Quick & Söhne", "Quick", "octubre de 2026", PAGES, "Snapshot 0001-abcdef · made 2026-11-01")
 FIRST = (
     '<h2>What moved</h2><p>Read <a href="02_levels.html">levels</a>, <a href="#what-moved">above</a>, '
-    '<a href="https://example.org/a">a source</a> and <a href="/work/x/results.parquet">a file</a>.</p>'
+    '<a href="https://example.org/a">a source</a> and <a href="/srv/x/results.parquet">a file</a>.</p>'
     '<p class="soft cx-files"><a href="tables/01_score-a.csv">CSV</a></p>'
 )
 
