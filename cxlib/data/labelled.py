@@ -89,7 +89,7 @@ def _records(path: Path) -> list[tuple[str, str]]:
 def _cut(lines: list[str], delimiter: str, place: int) -> list[tuple[str, str]]:
     """Cut lines into records, of which some have several lines; nothing where they are no records."""
     found, end = [], 0
-    reader = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)  # a quote that never ends is a fault, however long
     try:
         for cells in reader:
             key = cells[place].strip() if len(cells) > place else ""
