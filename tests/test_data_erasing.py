@@ -536,6 +536,6 @@ def test_labels_that_cannot_be_taken_out_are_found_by_the_proof(toy):
     for _ in range(2):  # the journal keeps in mind what is looked for
         done = run(toy)
         assert done.proof.left == {"data/audits/1.csv": 1}
-        assert done.proof.unread == ("data/audits/2.csv",)
+        assert done.proof.unread == ("data/audits/1.csv", "data/audits/2.csv")
     path.write_text("response_id,late\nr2,yes\n", encoding="utf-8")
     assert not run(toy).proof.left
