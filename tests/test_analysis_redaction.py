@@ -119,6 +119,27 @@ def test_placeholders_say_what_was_there(text: str, clean: str) -> None:
     assert voice.redact(text) == clean
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I was born 12/03/1980 in Porto", "born on 1980-03-12", "date of birth: 12 March 1980", "DOB 12.03.80",
+        "my birthday is March 12, 1980", "nasci em 12 de março de 1980", "data de nascimento 12/03/1980",
+        "nací el 12 de marzo de 1980", "geboren am 12. März 1980",
+    ],
+)  # fmt: skip
+def test_the_day_of_a_birth_goes(text: str) -> None:
+    clean = voice.redact(text)
+    assert "[id]" in clean
+    assert "80" not in clean
+
+
+@pytest.mark.parametrize(
+    "text", ["ordered 12/03/2026, came 14/03/2026", "a birthday present for 20 euros", "born to run"]
+)
+def test_other_days_stay(text: str) -> None:
+    assert voice.redact(text) == text
+
+
 def test_ids_of_the_workspace_go_whatever_they_look_like() -> None:
     assert voice.redact("ask for lamp-lover_7 again", ids={"lamp-lover_7"}) == "ask for [id] again"
     assert voice.redact("see www.example.com, @ana", leave=("link", "handle")) == "see www.example.com, @ana"

@@ -157,6 +157,15 @@ _NIN = (
     r"(?<!\w)(?:nif|nie|dni|cpf|cnpj|rg|contribuinte|steuer-?id|steuernummer|ssn|nino|nhs|social security|ni number|"
     r"national insurance(?: number)?|driving licen[cs]e|f[üu]hrerschein|carn[eé] de conducir)(?!\w)"
 )
+_BORN = (
+    r"(?<!\w)(?:born|birth ?day|birth ?date|date of birth|d\.?o\.?b|nasci(?:d[oa])?|data de nascimento|anivers[aá]rio|"
+    r"nac[ií](?:d[oa])?|fecha de nacimiento|cumplea[nñ]os|geboren|geburtstag|geburtsdatum)(?!\w)"
+)
+_DAY = (
+    r"(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{2,4}|"
+    r"\d{1,2}(?:st|nd|rd|th|[ºª.])?(?: of| de| ){0,2} ?[^\W\d_]{3,10}\.?(?: de| del|,)? \d{4}|"
+    r"[^\W\d_]{3,10} \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
+)
 _STREET = (
     r"Street|St\.?|Road|Rd\.?|Avenue|Ave\.?|Lane|Ln\.?|Drive|Dr\.?|Court|Ct\.?|Boulevard|Blvd\.?|Way|"
     r"Close|Terrace|Place|"
@@ -224,6 +233,7 @@ SHAPES = (
     _made(
         "id", rf"(?i:{_NIN})[^\d\n\ue000]{{0,12}}(?P<it>[A-Za-z]{{0,2}}\d(?:[ .\-/]?\d){{5,13}}(?:-?[A-Za-z])?)(?!\w)"
     ),
+    _made("id", rf"(?i:{_BORN})[^\d\n\ue000]{{0,15}}?(?P<it>(?i:{_DAY}))(?!\w)", loose=True, gate="digit"),
     _made("phone", rf"(?<![\w+])\+{_ABROAD}", _is_phone),
     _made("phone", rf"(?<![\w+.,/-])(?<!\d )00[ -]?(?=[1-9]\d{{0,2}}[ -]){_ABROAD}", _is_phone),
     _made("phone", rf"(?<![\w+.,/-])00(?=[1-9]){_ABROAD}", _is_phone, loose=True),
