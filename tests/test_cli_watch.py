@@ -65,7 +65,9 @@ def test_as_json_and_without_numbers_of_few(root: Path) -> None:
     assert found["delay_days"] >= 1
     assert 0 < found["usual_at_most"] < found["share"] < 1
     (alarm,) = looking.watch(root, params.load(root))[2]
-    few = looking.alarms_of(looking.watch(root, params.load(root))[1], least=10**6)
+    strict = params.load(root)
+    strict = strict.model_copy(update={"workspace": strict.workspace.model_copy(update={"min_n": 10**6})})
+    few = looking.watch(root, strict)[2]
     assert few[0].share is None
     assert "too few customers" in watching._told(few[0])
     assert alarm.share is not None

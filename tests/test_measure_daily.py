@@ -51,6 +51,17 @@ def test_days_are_local_whatever_clocks_do(zone: str) -> None:
         np.testing.assert_array_equal(found[name], expected[name])
 
 
+def test_customers_of_some_days_are_counted_once() -> None:
+    """Twenty contacts of one customer are of one: what is shown of few is decided by customers."""
+    at = pd.date_range("2025-03-03 10:00", periods=20, freq="1D")
+    rows = pd.DataFrame({"interaction_id": [str(n) for n in range(20)], "kind": "contact", "started_at": at})
+    rows = rows.assign(customer_id=["C1"] * 19 + ["C2"], wait_seconds=100)
+    tables = {"interactions": ibis.memtable(pa.Table.from_pandas(rows))}
+    for until, expected in ((date(2025, 3, 22), 1), (date(2025, 4, 1), 2)):
+        found = daily.customers(LONG, tables, date(2025, 3, 3), until, timezone=ZONE).to_pyarrow().to_pandas()
+        assert found["people"].tolist() == [expected]
+
+
 def test_a_table_that_is_not_there_is_told() -> None:
     with pytest.raises(Undefined):
         daily.daily(LONG, {}, date(2025, 1, 1), date(2025, 2, 1), timezone=ZONE)

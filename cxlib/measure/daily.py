@@ -74,15 +74,27 @@ def daily(
     Undefined
         Where the workspace lacks a table or column.
     """
-    side = Side(
-        metric.table, metric.time, metric.filter, 0, metric.cluster, (), tables, touchpoints or {},
-        Days(first, until, timezone), {"condition": metric.numerator},
-    )  # fmt: skip
-    cells, per = cells_of(side)
+    cells, per = cells_of(_side(metric, tables, Days(first, until, timezone), touchpoints))
     found = cells.group_by("_p").aggregate(
         n=cells._rows.sum().cast("float64"), bad=double(cells._y.sum(), "y", per), people=cells._cluster.count()
     )
     return found.select(number="_p", n="n", bad="bad", people="people").order_by("number")
+
+
+def customers(
+    metric: Metric, tables: Tables, first: date, until: date, *, timezone: str,
+    touchpoints: Mapping[str, Touchpoint] | None = None,
+) -> ir.Table:  # fmt: skip
+    """Return how many customers stand behind some days together: one row, `people`. Parameters as for `daily`."""
+    cells, _ = cells_of(_side(metric, tables, Days(first, until, timezone), touchpoints))
+    return cells.aggregate(people=cells._cluster.nunique())
+
+
+def _side(metric: Metric, tables: Tables, days: Days, touchpoints: Mapping[str, Touchpoint] | None) -> Side:
+    return Side(
+        metric.table, metric.time, metric.filter, 0, metric.cluster, (), tables, touchpoints or {}, days,
+        {"condition": metric.numerator},
+    )  # fmt: skip
 
 
 def _offsets(first: date, until: date, timezone: str) -> list[tuple[int, int]]:

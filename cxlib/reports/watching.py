@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +43,15 @@ _LONG = 60  # days: a delay that is no early warning
 class Found:
     """One signal: what its days say, or why nothing can be said of it.
 
-    `last` is the last whole day that it was looked at.
+    `last` is the last whole day that it was looked at; `people` says how many customers stand behind the days from one
+    to before another, while the store is open.
     """
 
     signal: Signal
     watched: Watched | None = None
     last: date | None = None
     reason: str = ""
+    people: Callable[[date, date], int] = field(default=lambda *_: 0, repr=False)
 
     @property
     def days(self) -> pd.DataFrame:
@@ -57,9 +59,10 @@ class Found:
         return pd.DataFrame() if self.watched is None else self.watched.days
 
     def since(self, began: int, until: int | None = None) -> tuple[float, float, int]:
-        """Return what went wrong since a day, of how much, and the most customers of a single day."""
+        """Return what went wrong since a day, of how much, and of how many customers."""
         days = self.days.iloc[began : None if until is None else until + 1]
-        return float(days["bad"].sum()), float(days["n"].sum()), int(days["people"].max())
+        after = pd.Timestamp(days["day"].iloc[-1]).date() + timedelta(days=1)
+        return float(days["bad"].sum()), float(days["n"].sum()), self.people(self.calendar(began), after)
 
     def calendar(self, place: int) -> date:
         """Return the day at a place."""
@@ -110,11 +113,13 @@ def _look(
     first = _first(store, signal, workspace.timezone)
     if first is None or first >= end:
         return Found(signal, reason="no whole day yet")
+    metric, how = metric_of(signal), dict[str, Any](timezone=workspace.timezone, touchpoints=touchpoints)
+
+    def people(begin: date, after: date) -> int:
+        return int(store.run(daily.customers(metric, store.tables, begin, after, **how))["people"].iloc[0])
+
     try:
-        plan = daily.daily(
-            metric_of(signal), store.tables, first, end, timezone=workspace.timezone, touchpoints=touchpoints
-        )
-        found = store.run(plan)
+        found = store.run(daily.daily(metric, store.tables, first, end, **how))
     except Undefined as reason:
         return Found(signal, reason=str(reason))
     days = pd.DataFrame({"day": pd.date_range(first, end, inclusive="left")})
@@ -123,7 +128,7 @@ def _look(
         days.fillna({"n": 0.0, "bad": 0.0, "people": 0}), threshold=threshold_of(rules), baseline=rules.baseline_days,
         gap=rules.gap_days, matters=signal.matters,
     )  # fmt: skip
-    return Found(signal, watched, end - timedelta(days=1))
+    return Found(signal, watched, end - timedelta(days=1), people=people)
 
 
 def threshold_of(rules: Watch) -> float:
@@ -180,7 +185,7 @@ def alarms_of(found: Iterable[Found], least: int, told: Iterable[str] = ()) -> l
             began, noticed = one.calendar(episode.began), one.calendar(episode.alarm)
             ended = one.calendar(episode.ended) if episode.ended is not None else None
             usual = float(one.days["usual"].iloc[episode.alarm])
-            share = bad / n if n and max(people, n / 2) >= least else None
+            share = bad / n if n and people >= least else None
             new = key_of(one.signal, noticed) not in known
             out.append(Alarm(one.signal, began, noticed, ended, share, usual, int(n), new))
     return sorted(out, key=lambda alarm: (alarm.noticed, alarm.signal.id))
@@ -240,7 +245,7 @@ def _rows(found: Found, period: Period, inputs: Inputs) -> pd.DataFrame:
     n, bad = float(mine["n"].sum()), float(mine["bad"].sum())
     if n == 0:
         return results.frame(**about, status=results.UNDEFINED, note="nothing of the kind in this period")
-    if max(mine["people"].max() if len(mine) else 0, n / 2) < inputs.context.workspace.min_n:
+    if found.people(period.first_day, period.next_day) < inputs.context.workspace.min_n:
         return results.frame(**about, status=results.SUPPRESSED, note=hiding.NOTE)
     if mine["usual"].isna().all():
         return results.frame(**about, status=results.TOO_FEW, note="no three weeks before it to hold it against")
