@@ -140,7 +140,7 @@ def friction_table(
     }
     known = [line for line in lines if not missing_words(line[PRIORITY])]
     heading = title or (_finding(known, outcome, unit, form) if known else "Frictions and wins")
-    body = markup.table(columns, ["", "What happened"], [(_HEADS[line.side], line.name) for line in lines])
+    body = markup.table(columns, ["How it goes", "What happened"], [(_HEADS[line.side], line.name) for line in lines])
     notes = [escape(f"{line[MONEY]['method']}.") for line in known if not missing_words(line[MONEY])][:1]
     notes += [escape(f"{line.name}: {_to_know(line)}.") for line in lines if _to_know(line)]
     below = "What is called shown allows for how many causes were looked at; the intervals do not. "

@@ -41,7 +41,7 @@ def new_words_table(frame: pd.DataFrame, *, title: str | None = None, locale: st
     columns = {
         "Share now": [markup.estimate_cell(row, "percent", form) for row in found],
         "Before": [markup.text_cell(row["against"]) for row in found],
-        "": [_verdict(row) for row in found],
+        "Verdict": [_verdict(row) for row in found],
         "Said with it": [markup.text_cell(row["note"]) for row in found],
         "n": [markup.n_cell(row, form) for row in found],
     }

@@ -41,7 +41,7 @@ def quotes_table(frame: pd.DataFrame, *, title: str | None = None, locale: str |
     silent = [row["level"] for row in mine if row["status"] != "ok"]
     below = "Typical of what many wrote, not what was put most strikingly; what tells who somebody is was taken out."
     below += f" Too few customers to be quoted: {rows.listed(list(dict.fromkeys(silent)))}." if silent else ""
-    body = markup.table(columns, ["Theme", ""], [(row["level"], row["at"]) for row in shown])
+    body = markup.table(columns, ["Theme", "Quote"], [(row["level"], row["at"]) for row in shown])
     return markup.figure(heading, body, (), below)
 
 
